@@ -1,0 +1,1 @@
+"""Parts that several tiers of tests share: processes, fake trees, the monitoring stack."""
