@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What agent and analyzer share: the metric catalogue, rates, windows, settings, exposition."""

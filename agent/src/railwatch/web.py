@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small HTTP server for metrics: GET and HEAD, bounded connections, bounded patience."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+import urllib.parse
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from railwatch.settings import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+# A scraper keeps one connection; this many leave room for people and for a few Prometheis.
+MOST_CONNECTIONS = 64
+# How long a connection may say nothing.
+IDLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a route answers."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+
+    >>> parse_listen("[::1]:9810")
+    ('::1', 9810)
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"listen: expected HOST:PORT, got {listen!r}")
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], int(port)
+    if ":" in host:
+        raise ConfigError(f"listen: an IPv6 address needs brackets, got {listen!r}")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on *host*."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Server:
+    """Serves *routes* (path → function of the query) on *listen* from a thread of its own.
+
+    Raises
+    ------
+    ConfigError
+        If the address cannot be bound; one line with the key and the reason.
+    """
+
+    def __init__(self, listen: str, routes: Mapping[str, Callable[..., Response]]) -> None:
+        host, port = parse_listen(listen)
+        try:
+            self._server = _BoundedServer(host, port, dict(routes))
+        except OSError as exc:
+            raise ConfigError(
+                f"[server] listen: cannot listen on {listen!r}: {exc.strerror}"
+            ) from exc
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; useful after asking for port 0."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; connections that are open end with the process."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.2)
+
+
+class _BoundedServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, host: str, port: int, routes: dict[str, Callable[..., Response]]) -> None:
+        self.routes = routes
+        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._slots.acquire(blocking=False):
+            log.debug("connection refused: %d are open", MOST_CONNECTIONS)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        # A client that goes away is its own business; a fault of ours is answered with 500.
+        log.debug("connection from %s ended early", client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "railwatch"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    server: _BoundedServer
+    # One segment an answer: with Nagle's algorithm the body would wait for the header's ACK.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        self._answer(self._response())
+
+    def do_HEAD(self) -> None:
+        self._answer(self._response(), body=False)
+
+    def _response(self) -> Response:
+        url = urllib.parse.urlsplit(self.path)
+        route = self.server.routes.get(url.path)
+        if route is None:
+            return Response(b"not found\n", status=404)
+        try:
+            return route(dict(urllib.parse.parse_qsl(url.query)))
+        except Exception:
+            # The last line before a client would see a closed connection: say 500, tell the log.
+            log.exception("cannot answer path=%s", url.path)
+            return Response(b"internal error\n", status=500)
+
+    def _answer(self, response: Response, *, body: bool = True) -> None:
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if body:
+            self.wfile.write(response.body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        log.debug(format, *args)
