@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one round sees of the fleet: a row per link, a column per rail metric.
+
+Column names are those of the catalogue without the prefix (`receive_bytes_total`), with the kind
+appended where the metric has one (`faults_total_retransmit`). Unknown is NaN, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from railwatch.catalogue import (
+    AGENT_WINDOW_END,
+    AGENT_WINDOW_SECONDS,
+    PREFIX,
+    RAIL_ADMIN_UP,
+    RAIL_FAULTS,
+    RAIL_PRESENT,
+    RAIL_QUEUE_DROPS,
+    RAIL_QUEUE_OCCUPIED,
+    RAIL_RECEIVE_BYTES,
+    RAIL_SPEED,
+    RAIL_TRANSMIT_BYTES,
+    RAIL_UP,
+    RECEIVE_WINDOW,
+    TRANSMIT_WINDOW,
+    Fault,
+    MetricSpec,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_RAIL_PREFIX = f"{PREFIX}rail_"
+
+
+def column(spec: MetricSpec, kind: str | None = None) -> str:
+    """Name of the column that holds *spec* (of one *kind*, where it has kinds)."""
+    name = spec.name.removeprefix(_RAIL_PREFIX)
+    return name if kind is None else f"{name}_{kind}"
+
+
+STATE_COLUMNS = tuple(column(s) for s in (RAIL_PRESENT, RAIL_ADMIN_UP, RAIL_UP, RAIL_SPEED))
+WINDOW_COLUMNS = (
+    *(column(spec) for spec in TRANSMIT_WINDOW.values()),
+    *(column(spec) for spec in RECEIVE_WINDOW.values()),
+    column(RAIL_QUEUE_OCCUPIED),
+)
+COUNTER_COLUMNS = (
+    column(RAIL_TRANSMIT_BYTES),
+    column(RAIL_RECEIVE_BYTES),
+    column(RAIL_QUEUE_DROPS),
+    *(column(RAIL_FAULTS, kind) for kind in Fault),
+)
+COLUMNS = (*STATE_COLUMNS, *WINDOW_COLUMNS, *COUNTER_COLUMNS)
+POSITION: Mapping[str, int] = {name: number for number, name in enumerate(COLUMNS)}
+
+# The metrics that a source has to fetch.
+FETCHED: tuple[MetricSpec, ...] = (
+    RAIL_PRESENT,
+    RAIL_ADMIN_UP,
+    RAIL_UP,
+    RAIL_SPEED,
+    *TRANSMIT_WINDOW.values(),
+    *RECEIVE_WINDOW.values(),
+    RAIL_QUEUE_OCCUPIED,
+    RAIL_TRANSMIT_BYTES,
+    RAIL_RECEIVE_BYTES,
+    RAIL_QUEUE_DROPS,
+    RAIL_FAULTS,
+    AGENT_WINDOW_SECONDS,
+    AGENT_WINDOW_END,
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Link:
+    """Identity of a link: one rail of one node."""
+
+    node: str
+    rail: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The newest known state of every link that a source sees.
+
+    Attributes
+    ----------
+    time
+        When the round looked, Unix seconds. Nothing in the frame is younger.
+    links
+        Row index, each link once.
+    values
+        Shape (len(links), len(COLUMNS)), float64 because it holds counters; NaN is unknown.
+    sampled_at
+        Shape (len(links),), Unix seconds at which a row's counters were read.
+    window_end
+        Shape (len(links),), Unix seconds at which a row's window ended; NaN if it has none.
+    window_seconds
+        Length of the agents' windows.
+    interval_seconds
+        Spacing of the samples that the source gets: a window seen at every third sample is not
+        compared with the one in between.
+    job_id, switch
+        One text a row, empty if unknown.
+    missed
+        Nodes that should have been seen and were not.
+    """
+
+    time: float
+    links: tuple[Link, ...]
+    values: NDArray[np.float64]
+    sampled_at: NDArray[np.float64]
+    window_end: NDArray[np.float64]
+    window_seconds: float
+    interval_seconds: float
+    job_id: tuple[str, ...]
+    switch: tuple[str, ...]
+    missed: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which rows anything is known of; shape (len(links),)."""
+        return np.asarray(np.isfinite(self.values).any(axis=1))
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """The column *name*, shape (len(links),)."""
+        return self.values[:, POSITION[name]]
+
+
+# Series that name a row, or hold for a whole node, rather than fill a cell.
+JOB_INFO = f"{_RAIL_PREFIX}job_info"
+NEIGHBOR_INFO = f"{_RAIL_PREFIX}neighbor_info"
+_CELLS: Mapping[str, str] = {spec.name: column(spec) for spec in FETCHED if spec is not RAIL_FAULTS}
+
+
+@dataclass(slots=True)
+class FrameBuilder:
+    """Gathers series, in whatever order a source finds them, into one frame."""
+
+    time: float
+    interval_seconds: float
+    _rows: dict[Link, NDArray[np.float64]] = field(default_factory=dict)
+    _sampled_at: dict[Link, float] = field(default_factory=dict)
+    _names: dict[tuple[str, Link], str] = field(default_factory=dict)
+    _window_end: dict[str, float] = field(default_factory=dict)
+    _window_seconds: list[float] = field(default_factory=list)
+
+    def add(
+        self, node: str, name: str, labels: Mapping[str, str], value: float, sampled_at: float
+    ) -> None:
+        """Take one series of *node*; one that a frame does not hold is passed over."""
+        if name == AGENT_WINDOW_END.name:
+            self._window_end[node] = value
+        elif name == AGENT_WINDOW_SECONDS.name:
+            self._window_seconds.append(value)
+        elif "rail" in labels and "device" in labels:
+            self._add_cell(Link(node, labels["rail"], labels["device"]), name, labels, value)
+            self._see(Link(node, labels["rail"], labels["device"]), name, sampled_at)
+
+    def _add_cell(self, link: Link, name: str, labels: Mapping[str, str], value: float) -> None:
+        if name == JOB_INFO:
+            self._names["job_id", link] = labels.get("job_id", "")
+            return
+        if name == NEIGHBOR_INFO:
+            self._names["switch", link] = labels.get("switch", "")
+            return
+        if name == RAIL_FAULTS.name:
+            position = POSITION.get(column(RAIL_FAULTS, labels.get("kind", "")))
+        else:
+            position = POSITION.get(_CELLS.get(name, ""))
+        if position is None:
+            return
+        row = self._rows.get(link)
+        if row is None:
+            row = self._rows[link] = np.full(len(COLUMNS), np.nan)
+        row[position] = value
+
+    def _see(self, link: Link, name: str, sampled_at: float) -> None:
+        if name == RAIL_TRANSMIT_BYTES.name or link not in self._sampled_at:
+            self._sampled_at[link] = sampled_at
+
+    def build(self, missed: tuple[str, ...] = ()) -> Frame:
+        """Return the frame of all that was added; links in sorted order."""
+        links = tuple(sorted(self._rows))
+        window_seconds = float(np.median(self._window_seconds)) if self._window_seconds else 5.0
+        return Frame(
+            time=self.time,
+            links=links,
+            values=np.array([self._rows[link] for link in links]).reshape(-1, len(COLUMNS)),
+            sampled_at=np.array([self._sampled_at[link] for link in links]),
+            window_end=np.array([self._window_end.get(link.node, np.nan) for link in links]),
+            window_seconds=window_seconds,
+            interval_seconds=self.interval_seconds,
+            job_id=tuple(self._names.get(("job_id", link), "") for link in links),
+            switch=tuple(self._names.get(("switch", link), "") for link in links),
+            missed=missed,
+        )
