@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gathers what links report about one window until all have, so that peers are compared over it.
+
+Agents publish a window when it has ended; a source meets some of them a moment before and some a
+moment after. Judging at once would compare one link's window with another's previous one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from railwatch.rates import deltas
+from railwatch_analyzer.features import FEATURES, SOURCES, Kind
+from railwatch_analyzer.frame import COUNTER_COLUMNS, POSITION, WINDOW_COLUMNS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from railwatch_analyzer.frame import Frame
+
+# How long after a window's end the last report is waited for, as a share of the window.
+_PATIENCE = 0.5
+_COUNTERS = [POSITION[name] for name in COUNTER_COLUMNS]
+_SOURCE_POSITIONS = [POSITION[name] for name in SOURCES]
+_EVENTS = np.array([feature.kind is Kind.EVENTS for feature in FEATURES])
+_BYTES = [POSITION["transmit_bytes_total"], POSITION["receive_bytes_total"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of the whole fleet, complete or as complete as it will get.
+
+    Attributes
+    ----------
+    end
+        Unix seconds.
+    values
+        Shape (links, features), in the features' units (bytes/s, ratio, events/s); NaN is unknown.
+    bytes_rate
+        Shape (links, 2), transmitted and received bytes per second since the previous window.
+    """
+
+    end: float
+    values: NDArray[np.float64]
+    bytes_rate: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """What has been reported of the window that is being waited for.
+
+    `reported` is each row's newest window end; `cells` the rows as read then; `counted` and
+    `counted_at` the counters at the previous window and when they were read.
+    """
+
+    end: float
+    reported: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    sampled_at: NDArray[np.float64]
+    fresh: NDArray[np.bool_]
+    took_part: NDArray[np.bool_]
+    counted: NDArray[np.float64]
+    counted_at: NDArray[np.float64]
+
+
+def nothing_collected(links: int) -> Collecting:
+    """Return the state before the first report of *links* links."""
+    unknown = np.full(links, np.nan)
+    no = np.zeros(links, dtype=bool)
+    cells = np.full((links, len(POSITION)), np.nan)
+    return Collecting(np.nan, unknown, cells, unknown, no, no, cells[:, _COUNTERS], unknown)
+
+
+def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Window]]:
+    """Return what is collected after *frame* (rows aligned) and the windows that this completed."""
+    epoch = _epoch_seconds(frame)
+    ends = np.ceil(frame.window_end / epoch - 1e-6) * epoch
+    known = np.isfinite(frame.values[:, [POSITION[name] for name in WINDOW_COLUMNS]]).any(axis=1)
+    fresh = known & ~(ends <= collecting.reported)
+    windows = []
+    newest = float(np.max(ends[fresh], initial=-np.inf))
+    if collecting.fresh.any() and newest > collecting.end:
+        collecting, window = _close(collecting)
+        windows.append(window)
+    if fresh.any():
+        collecting = _take(collecting, frame, ends, fresh)
+    if _is_complete(collecting, frame.time, epoch):
+        collecting, window = _close(collecting)
+        windows.append(window)
+    return collecting, windows
+
+
+def _epoch_seconds(frame: Frame) -> float:
+    """Length over which reports belong together: a window, or a scrape if that is longer."""
+    windows = np.ceil(frame.interval_seconds / frame.window_seconds - 1e-6)
+    return float(max(windows, 1.0) * frame.window_seconds)
+
+
+def _take(
+    collecting: Collecting, frame: Frame, ends: NDArray[np.float64], fresh: NDArray[np.bool_]
+) -> Collecting:
+    return replace(
+        collecting,
+        end=float(np.max(ends[fresh])),
+        reported=np.where(fresh, ends, collecting.reported),
+        cells=np.where(fresh[:, None], frame.values, collecting.cells),
+        sampled_at=np.where(fresh, frame.sampled_at, collecting.sampled_at),
+        fresh=collecting.fresh | fresh,
+    )
+
+
+def _is_complete(collecting: Collecting, now: float, epoch: float) -> bool:
+    if not collecting.fresh.any():
+        return False
+    awaited = collecting.took_part & ~collecting.fresh
+    # In the first window nobody knows yet who will report.
+    everybody = collecting.took_part.any() and not awaited.any()
+    return bool(everybody or now >= collecting.end + _PATIENCE * epoch)
+
+
+def _close(collecting: Collecting) -> tuple[Collecting, Window]:
+    cells = np.where(collecting.fresh[:, None], collecting.cells, np.nan)
+    counters = cells[:, _COUNTERS]
+    seconds = collecting.sampled_at - collecting.counted_at
+    rates = np.full(cells.shape, np.nan)
+    rates[:, _COUNTERS] = _rates(collecting.counted, counters, seconds)
+    values = np.where(_EVENTS, rates[:, _SOURCE_POSITIONS], cells[:, _SOURCE_POSITIONS])
+    known = np.isfinite(counters)
+    after = replace(
+        collecting,
+        fresh=np.zeros_like(collecting.fresh),
+        took_part=collecting.fresh,
+        counted=np.where(known, counters, collecting.counted),
+        counted_at=np.where(collecting.fresh, collecting.sampled_at, collecting.counted_at),
+    )
+    return after, Window(collecting.end, values, rates[:, _BYTES])
+
+
+def _rates(
+    before: NDArray[np.float64], after: NDArray[np.float64], seconds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return deltas(before, after) / np.where(seconds > 0, seconds, np.nan)[:, None]
