@@ -6,11 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
+Headers = tuple[tuple[str, str], ...]
 
 
-def answer_with(
-    body: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
-) -> Answer:
+def answer_with(body: bytes, status: int = 200, headers: Headers = ()) -> Answer:
     """Return a behaviour: a complete and immediate answer."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -34,7 +33,7 @@ class Loopback:
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._server = _Server(("127.0.0.1", 0), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def address(self) -> str:
@@ -47,6 +46,10 @@ class Loopback:
         """The server's URL without a path."""
         return f"http://{self.address}"
 
+    def _serve(self) -> None:
+        # Closing waits for the next poll.
+        self._server.serve_forever(poll_interval=0.01)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -56,6 +59,17 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def wait_for_the_end(request: BaseHTTPRequestHandler) -> None:
+    """Take the request and never answer."""
+    loopback_of(request).closing.wait()
+
+
+def loopback_of(request: BaseHTTPRequestHandler) -> Loopback:
+    """Return the server that a behaviour answers for."""
+    assert isinstance(request.server, _Server)
+    return request.server.loopback
 
 
 class _Server(ThreadingHTTPServer):

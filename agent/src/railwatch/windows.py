@@ -41,6 +41,21 @@ class WindowStatistics:
     coverage: float
 
 
+@dataclass(frozen=True, slots=True)
+class WindowTable:
+    """`WindowStatistics` of consecutive windows, shape (windows,) each.
+
+    NaN where too little is known; `duty` also where line rate is not. `coverage` is never NaN.
+    """
+
+    max: NDArray[np.float64]
+    top_decile: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    duty: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+
+
 def window_end_after(wall_seconds: float, window_seconds: float) -> float:
     """End of the tumbling window that holds *wall_seconds*; windows align to the wall clock."""
     return (math.floor(wall_seconds / window_seconds) + 1.0) * window_seconds
@@ -52,6 +67,8 @@ def window_statistics(
     start: float,
     end: float,
     line_rate: float | None,
+    *,
+    longest_interval: float = math.inf,
 ) -> WindowStatistics | None:
     """Return the statistics of the samples in [*start*, *end*], or None with too little known.
 
@@ -66,38 +83,122 @@ def window_statistics(
         Edges of the window, seconds.
     line_rate
         Bytes per second, or None if unknown.
+    longest_interval
+        As for `window_table`.
     """
-    seconds, rates = interval_rates(times, counter)
-    inside = np.minimum(times[1:], end) - np.maximum(times[:-1], start)
-    known = (inside > 0) & (seconds > 0) & np.isfinite(rates)
-    weights, rates = inside[known], rates[known]
-    total = float(weights.sum())
-    coverage = total / (end - start)
-    if coverage < LEAST_COVERAGE:
+    rate = np.array([np.nan if line_rate is None else line_rate])
+    table = window_table(
+        times, counter, np.array([start, end]), rate, longest_interval=longest_interval
+    )
+    if math.isnan(table.mean[0]):
         return None
-    mean = float(np.dot(weights, rates)) / total
-    variance = float(np.dot(weights, (rates - mean) ** 2)) / total
-    duty = None if line_rate is None else _share_above(weights, rates, BUSY_SHARE * line_rate)
     return WindowStatistics(
-        max=float(rates.max()),
-        top_decile=_mean_of_top(weights, rates, _TOP_DECILE),
+        max=float(table.max[0]),
+        top_decile=float(table.top_decile[0]),
+        mean=float(table.mean[0]),
+        std=float(table.std[0]),
+        duty=None if line_rate is None else float(table.duty[0]),
+        coverage=float(table.coverage[0]),
+    )
+
+
+def window_table(
+    times: NDArray[np.float64],
+    counter: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    line_rates: NDArray[np.float64],
+    known_by: NDArray[np.float64] | None = None,
+    longest_interval: float = math.inf,
+) -> WindowTable:
+    """Return the statistics of the windows between consecutive *edges*, all at once.
+
+    Parameters
+    ----------
+    times, counter
+        As for `window_statistics`.
+    edges
+        Shape (windows + 1,), seconds, ascending.
+    line_rates
+        Shape (windows,), bytes per second, NaN if unknown.
+    known_by
+        Shape (windows,), seconds: a window uses no sample taken after this, so that a recorded
+        trace tells no more than was known at the time. By default all samples are used.
+    longest_interval
+        Seconds. The rate over a longer interval is an average that hides the bursts within, so
+        it counts as unknown: a gap would otherwise look like a link that has become slower.
+    """
+    pieces = _cut(times, counter, edges, known_by, longest_interval)
+    total = pieces.sums(pieces.weights)
+    coverage = total / np.diff(edges)
+    total[coverage < LEAST_COVERAGE] = np.nan
+    mean = pieces.sums(pieces.weights * pieces.rates) / total
+    variance = pieces.sums(pieces.weights * (pieces.rates - mean[pieces.window]) ** 2) / total
+    busy = pieces.rates > BUSY_SHARE * line_rates[pieces.window]
+    highest, top_decile = _tops(pieces, total)
+    return WindowTable(
+        max=highest,
+        top_decile=top_decile,
         mean=mean,
-        std=variance**0.5,
-        duty=duty,
+        std=np.sqrt(variance),
+        duty=np.where(np.isnan(line_rates), np.nan, pieces.sums(pieces.weights * busy) / total),
         coverage=coverage,
     )
 
 
-def _share_above(
-    weights: NDArray[np.float64], rates: NDArray[np.float64], threshold: float
-) -> float:
-    return float(weights[rates > threshold].sum() / weights.sum())
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Stretches of time that lie in one window and between two samples, in order of window."""
+
+    windows: int
+    window: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    rates: NDArray[np.float64]
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of *values*, one a piece, in each window."""
+        sums = np.bincount(self.window, weights=values, minlength=self.windows)
+        # Without any piece bincount answers in integers.
+        return sums.astype(np.float64)
 
 
-def _mean_of_top(weights: NDArray[np.float64], rates: NDArray[np.float64], share: float) -> float:
-    """Mean rate over the *share* of time in which the rate was highest."""
-    order = np.argsort(rates)[::-1]
-    wanted = share * weights.sum()
-    before = np.cumsum(weights[order]) - weights[order]
-    used = np.clip(wanted - before, 0.0, weights[order])
-    return float(np.dot(used, rates[order]) / wanted)
+def _cut(
+    times: NDArray[np.float64],
+    counter: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    known_by: NDArray[np.float64] | None,
+    longest_interval: float,
+) -> _Pieces:
+    """Cut the known intervals between samples at the edges of the windows."""
+    seconds, rates = interval_rates(times, counter)
+    rates = np.where(seconds <= longest_interval, rates, np.nan)
+    within = times[(times > edges[0]) & (times < edges[-1])]
+    cuts = np.sort(np.concatenate((edges, within)))
+    begin, weights = cuts[:-1], np.diff(cuts)
+    interval = np.searchsorted(times, begin, side="right") - 1
+    window = np.searchsorted(edges, begin, side="right") - 1
+    known = (weights > 0) & (interval >= 0) & (interval < len(rates))
+    interval, window, weights = interval[known], window[known], weights[known]
+    known = np.isfinite(rates[interval])
+    if known_by is not None:
+        known &= times[interval + 1] <= known_by[window]
+    return _Pieces(len(edges) - 1, window[known], weights[known], rates[interval[known]])
+
+
+def _tops(
+    pieces: _Pieces, total: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Highest rate of each window, and the mean over the tenth of time with the highest rates.
+
+    *total* is the known time of each window, NaN where that is too little.
+    """
+    highest = np.full(pieces.windows, np.nan)
+    order = np.lexsort((-pieces.rates, pieces.window))
+    window, weights, rates = pieces.window[order], pieces.weights[order], pieces.rates[order]
+    present, first = np.unique(window, return_index=True)
+    highest[present] = rates[first]
+    highest[np.isnan(total)] = np.nan
+    before = np.cumsum(weights) - weights
+    before -= np.repeat(before[first], np.diff(np.append(first, len(window))))
+    wanted = _TOP_DECILE * total
+    used = np.clip(wanted[window] - before, 0.0, weights)
+    return highest, pieces.sums(used * rates) / wanted
