@@ -52,6 +52,7 @@ _SENDS_LESS = _material(Kind.RATE, Direction.TRANSMIT)
 _RECEIVES_LESS = _material(Kind.RATE, Direction.RECEIVE)
 _RATES = _material(Kind.RATE)
 _LOSSES = _material(Kind.EVENTS)
+_SENDER_LOSSES = _material(Kind.EVENTS, Direction.TRANSMIT)
 
 
 def _beyond(deviation: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -79,13 +80,15 @@ def victims(
     """
     held_back = _beyond(deviation, _SENDS_LESS) & (deviation[:, _QUEUE] >= _QUEUE_EXCESS)
     starved = _beyond(deviation, _RECEIVES_LESS)
+    # Loss shows at both ends of an edge and decides neither; the sender's count is the cleaner.
+    resends = _beyond(deviation, _SENDER_LOSSES)
     cleared = _beyond(deviation, _SENDS_LESS) & queue_known & ~held_back
     out = np.zeros(len(alarming), dtype=bool)
     for group in np.unique(groups[alarming]):
         rows = alarming & (groups == group)
         if rows.sum() < 2:
             continue
-        for blamed in (held_back, starved & ~cleared, starved, rows):
+        for blamed in (held_back, starved & ~cleared, starved, resends, rows):
             if (rows & blamed).any():
                 out |= rows & ~blamed
                 break
@@ -93,12 +96,12 @@ def victims(
 
 
 def cause_of(deviation: NDArray[np.float64]) -> Cause:
-    """Return the cause that one link's *deviation*, shape (features,), speaks for.
+    """Return the cause that one link's *deviation*, shape (features,), speaks for most.
 
-    Lost packets explain a lower rate; a lower rate does not explain lost packets.
+    Under a cap some packets come out of order too, and lost packets cost a little rate.
     """
-    if (deviation[_LOSSES] >= MATERIAL[_LOSSES]).any():
-        return Cause.LOSS
-    if (deviation[_RATES] >= MATERIAL[_RATES]).any():
-        return Cause.BANDWIDTH
-    return Cause.UNKNOWN
+    lost = float((deviation[_LOSSES] / MATERIAL[_LOSSES]).max())
+    slowed = float((deviation[_RATES] / MATERIAL[_RATES]).max())
+    if max(lost, slowed) < 1.0:
+        return Cause.UNKNOWN
+    return Cause.LOSS if lost > slowed else Cause.BANDWIDTH

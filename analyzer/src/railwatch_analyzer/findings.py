@@ -125,7 +125,7 @@ def follow(
 
 def _begin(claim: Claim, now: float) -> Finding:
     return Finding(
-        id=_identity(claim),
+        id=_identity(claim, now),
         time=now,
         onset=claim.onset,
         kind=claim.kind,
@@ -153,6 +153,8 @@ def _continue(before: Finding, claim: Claim, now: float) -> Finding:
     )
 
 
-def _identity(claim: Claim) -> str:
-    text = "\0".join((*key_of(claim), f"{claim.onset:.3f}"))
+def _identity(claim: Claim, now: float) -> str:
+    # The onset alone does not tell two apart: a link that was down in between is degraded since
+    # the same moment.
+    text = "\0".join((*key_of(claim), f"{claim.onset:.3f}", f"{now:.3f}"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -52,10 +52,12 @@ class Window:
 class Collecting:
     """What has been reported of the window that is being waited for.
 
-    `reported` is each row's newest window end; `cells` the rows as read then; `counted` and
-    `counted_at` the counters at the previous window and when they were read.
+    `epoch_seconds` is the length over which reports belong together, `end` where the one that is
+    being waited for ends. `reported` is each row's newest window end; `cells` the rows as read
+    then; `counted` and `counted_at` the counters at the previous window and when they were read.
     """
 
+    epoch_seconds: float
     end: float
     reported: NDArray[np.float64]
     cells: NDArray[np.float64]
@@ -71,21 +73,28 @@ def nothing_collected(links: int) -> Collecting:
     unknown = np.full(links, np.nan)
     no = np.zeros(links, dtype=bool)
     cells = np.full((links, len(POSITION)), np.nan)
-    return Collecting(np.nan, unknown, cells, unknown, no, no, cells[:, _COUNTERS], unknown)
+    return Collecting(np.nan, np.nan, unknown, cells, unknown, no, no, cells[:, _COUNTERS], unknown)
 
 
 def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Window]]:
     """Return what is collected after *frame* (rows aligned) and the windows that this completed."""
     epoch = _epoch_seconds(frame)
+    if epoch != collecting.epoch_seconds:
+        # The pace was not known yet or has changed: what was begun would mix unequal times.
+        nobody = np.zeros_like(collecting.fresh)
+        collecting = replace(collecting, epoch_seconds=epoch, end=np.nan, fresh=nobody)
     ends = np.ceil(frame.window_end / epoch - 1e-6) * epoch
     known = np.isfinite(frame.values[:, [POSITION[name] for name in WINDOW_COLUMNS]]).any(axis=1)
-    fresh = known & ~(ends <= collecting.reported)
+    fresh = known & ~(frame.window_end <= collecting.reported)
     windows = []
     newest = float(np.max(ends[fresh], initial=-np.inf))
     if collecting.fresh.any() and newest > collecting.end:
         collecting, window = _close(collecting)
         windows.append(window)
-    if fresh.any():
+    if _comes_too_late(collecting, fresh, newest):
+        reported = np.where(fresh, frame.window_end, collecting.reported)
+        collecting = replace(collecting, reported=reported)
+    elif fresh.any():
         collecting = _take(collecting, frame, ends, fresh)
     if _is_complete(collecting, frame.time, epoch):
         collecting, window = _close(collecting)
@@ -99,13 +108,28 @@ def _epoch_seconds(frame: Frame) -> float:
     return float(max(windows, 1.0) * frame.window_seconds)
 
 
+def _comes_too_late(collecting: Collecting, fresh: NDArray[np.bool_], newest: float) -> bool:
+    """Whether all that is *fresh* belongs to the window that was judged without it.
+
+    Who took part in that one reports the next, even where its clock is behind.
+    """
+    judged = not collecting.fresh.any() and newest <= collecting.end
+    return bool(judged and not (fresh & collecting.took_part).any())
+
+
 def _take(
     collecting: Collecting, frame: Frame, ends: NDArray[np.float64], fresh: NDArray[np.bool_]
 ) -> Collecting:
+    end = float(np.max(ends[fresh]))
+    if collecting.fresh.any():
+        end = max(end, collecting.end)
+    elif end <= collecting.end:
+        # Another clock was ahead; the windows of the fleet go on all the same.
+        end = collecting.end + _epoch_seconds(frame)
     return replace(
         collecting,
-        end=float(np.max(ends[fresh])),
-        reported=np.where(fresh, ends, collecting.reported),
+        end=end,
+        reported=np.where(fresh, frame.window_end, collecting.reported),
         cells=np.where(fresh[:, None], frame.values, collecting.cells),
         sampled_at=np.where(fresh, frame.sampled_at, collecting.sampled_at),
         fresh=collecting.fresh | fresh,
@@ -128,12 +152,12 @@ def _close(collecting: Collecting) -> tuple[Collecting, Window]:
     rates = np.full(cells.shape, np.nan)
     rates[:, _COUNTERS] = _rates(collecting.counted, counters, seconds)
     values = np.where(_EVENTS, rates[:, _SOURCE_POSITIONS], cells[:, _SOURCE_POSITIONS])
-    known = np.isfinite(counters)
     after = replace(
         collecting,
         fresh=np.zeros_like(collecting.fresh),
         took_part=collecting.fresh,
-        counted=np.where(known, counters, collecting.counted),
+        # A counter that was not read this time is unknown until it was read twice again.
+        counted=np.where(collecting.fresh[:, None], counters, collecting.counted),
         counted_at=np.where(collecting.fresh, collecting.sampled_at, collecting.counted_at),
     )
     return after, Window(collecting.end, values, rates[:, _BYTES])

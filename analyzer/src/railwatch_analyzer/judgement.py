@@ -36,8 +36,8 @@ RECENT = 24
 # Training is repeated so often; its threshold falls by so much at most and rises at once.
 _RETRAIN = 24
 _RELAX = 0.95
-# Rows to train on: eight windows of the smallest group at the least.
-_LEAST_ROWS = 32
+# Rows to train on: a link without peers has no more, and may not alarm either.
+_LEAST_ROWS = 8
 _MOST_ROWS = 20_000
 # A victim deviates and is not to blame: it stays below the alarm.
 _VICTIM_SCORE = 0.9

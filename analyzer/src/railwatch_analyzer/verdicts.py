@@ -117,7 +117,7 @@ def after_window(
 
 def after_silence(status: Status, now: float) -> Status:
     """Return *status* at *now*: what was heard too long ago is dropped."""
-    silent = status.degraded & ~(now - status.judged_at <= HOLD_SECONDS)
+    silent = ~(now - status.judged_at <= HOLD_SECONDS)
     return replace(
         status,
         degraded=status.degraded & ~silent,

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""railwatch-analyzer: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from railwatch.clock import SystemClock
+from railwatch.settings import ConfigError, load, scalar_keys
+from railwatch.web import Server
+from railwatch_analyzer.settings import AnalyzerSettings
+from railwatch_analyzer.sources.errors import SourceError
+from railwatch_analyzer.sources.http_client import Access
+from railwatch_analyzer.sources.node import node_names
+from railwatch_analyzer.sources.prometheus import PrometheusSource
+from railwatch_analyzer.sources.scrape import ScrapeSource, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from railwatch_analyzer.settings import SourceSettings
+    from railwatch_analyzer.sources.base import Source
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_FILE = Path("/etc/railwatch/analyzer.toml")
+_STATE_FILE = "analyzer-state.npz"
+_ENVIRONMENT = "RAILWATCH_ANALYZER"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # One line a request is the client library's idea of information, not ours.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return int(options.command(options))
+    except (ConfigError, SourceError) as exc:
+        sys.stderr.write(f"railwatch-analyzer: {exc}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="railwatch-analyzer", description=__doc__)
+    parser.add_argument("--version", action="version", version=version("railwatch-analyzer"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, text in (
+        ("run", _run, "make rounds and serve verdicts"),
+        ("check", _check, "check the configuration and end"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        command.add_argument("--config", type=Path, metavar="FILE", help="analyzer.toml")
+        for key, _ in scalar_keys(AnalyzerSettings):
+            command.add_argument(f"--{key}", metavar="VALUE", help=argparse.SUPPRESS)
+    _add_replay(commands)
+    _add_live(commands)
+    return parser
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "judge a recorded trace and write its findings"
+    replay = commands.add_parser("replay", help=text, description=text)
+    replay.set_defaults(command=_replay)
+    replay.add_argument("rails", type=Path, metavar="RAILS.parquet")
+    replay.add_argument("--output", type=Path, required=True, metavar="findings.jsonl")
+
+
+def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "show the live picture of an analyzer in this terminal"
+    top = commands.add_parser("top", help=text, description=text)
+    top.set_defaults(command=_top)
+    top.add_argument("--url", default="http://127.0.0.1:9811", help="the analyzer's address")
+    top.add_argument("--seconds", type=float, default=None, help="end after so long")
+    text = "simulate a cluster with a bad rail and show what railwatch says of it"
+    demo = commands.add_parser("demo", help=text, description=text)
+    demo.set_defaults(command=_demo)
+    demo.add_argument("--seed", type=int, default=1)
+    demo.add_argument("--speed", type=float, default=10.0, help="times faster than real time")
+
+
+def _settings(options: argparse.Namespace) -> AnalyzerSettings:
+    file = options.config
+    if file is None and _DEFAULT_FILE.exists():
+        file = _DEFAULT_FILE
+    given = vars(options)
+    flags = {key: given[key] for key, _ in scalar_keys(AnalyzerSettings) if given[key] is not None}
+    return load(
+        AnalyzerSettings, file=file, environment=os.environ, prefix=_ENVIRONMENT, flags=flags
+    )
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    _source(settings.source, settings.cycle.interval_seconds).close()
+    sys.stdout.write("ok\n")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    # scikit-learn takes a second to load, which `top` and a mistaken key need not wait for.
+    from railwatch_analyzer.service import Analyzer  # noqa: PLC0415
+    from railwatch_analyzer.store import restored  # noqa: PLC0415
+
+    settings = _settings(options)
+    clock = SystemClock()
+    state_file = _state_file(settings.paths.state)
+    source = _source(settings.source, settings.cycle.interval_seconds)
+    analyzer = Analyzer(
+        source,
+        clock,
+        interval_seconds=settings.cycle.interval_seconds,
+        state=restored(state_file),
+        state_file=state_file,
+    )
+    server = Server(settings.server.listen, analyzer.routes())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server.start()
+    log.info(
+        "railwatch-analyzer %s listens on %s", version("railwatch-analyzer"), settings.server.listen
+    )
+    # What the imports left is never garbage; rounds make little of it.
+    gc.freeze()
+    analyzer.run(stop)
+    server.close()
+    source.close()
+    return 0
+
+
+def _source(settings: SourceSettings, interval_seconds: float) -> Source:
+    access = Access(headers=_headers(settings.headers_file))
+    clock = SystemClock()
+    if settings.prometheus is not None:
+        return PrometheusSource(
+            settings.prometheus,
+            clock,
+            matchers=settings.matchers,
+            node_label=settings.node_label,
+            access=access,
+        )
+    nodes = node_names(settings.targets)
+    targets = [Target(address, nodes[address]) for address in settings.targets]
+    return ScrapeSource(targets, clock, interval_seconds=interval_seconds, access=access)
+
+
+def _headers(file: str | None) -> dict[str, str]:
+    if file is None:
+        return {}
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError as exc:
+        raise ConfigError(f"[source] headers_file: {file}: {exc.strerror}") from exc
+    headers = {}
+    for number, line in enumerate(lines, start=1):
+        name, colon, value = line.partition(":")
+        if line.strip() and not colon:
+            # The line itself may be a secret and is not shown.
+            raise ConfigError(f"[source] headers_file: {file}: line {number} is not `Name: value`")
+        if line.strip():
+            headers[name.strip()] = value.strip()
+    return headers
+
+
+def _state_file(directory: str) -> Path | None:
+    path = Path(directory)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        log.warning("nothing is kept across restarts: %s: %s", path, exc.strerror)
+        return None
+    if not os.access(path, os.W_OK):
+        log.warning("nothing is kept across restarts: %s is not writable", path)
+        return None
+    return path / _STATE_FILE
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from railwatch_analyzer.replay import replay  # noqa: PLC0415 - pandas and pyarrow load slowly
+
+    try:
+        with options.output.open("wb") as file:
+            for finding in replay(options.rails):
+                file.write(orjson.dumps(finding.as_json()) + b"\n")
+    except OSError as exc:
+        raise ConfigError(f"{options.output}: {exc.strerror}") from exc
+    return 0
+
+
+def _top(options: argparse.Namespace) -> int:
+    from railwatch_analyzer.top import top  # noqa: PLC0415 - rich is for terminals only
+
+    return top(options.url, seconds=options.seconds)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from railwatch_analyzer.demo import demo  # noqa: PLC0415 - the simulation is for demo only
+
+    return demo(seed=options.seed, speed=options.speed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fold over a recorded trace: what an analyzer would have said at the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from railwatch_analyzer.round import judge
+from railwatch_analyzer.sources.trace import read_trace
+from railwatch_analyzer.state import empty_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from railwatch_analyzer.findings import Finding
+
+
+def replay(rails: Path) -> Iterator[Finding]:
+    """Yield a line for each change of a finding; one at time t depends on no sample after t.
+
+    Raises
+    ------
+    SourceError
+        If the trace cannot be read.
+    """
+    state = empty_state()
+    for frame in read_trace(rails):
+        state, lines = judge(state, frame)
+        yield from lines

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The analyzer as a service: a round a cycle, its state kept, its results served."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from railwatch.exposition import CONTENT_TYPE, Renderer
+from railwatch.web import Response
+from railwatch_analyzer.publish import Meters, link_samples, self_samples
+from railwatch_analyzer.round import judge
+from railwatch_analyzer.sources.errors import SourceError
+from railwatch_analyzer.store import save
+from railwatch_analyzer.view import links_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from railwatch.clock import Clock
+    from railwatch_analyzer.findings import Finding
+    from railwatch_analyzer.frame import Frame
+    from railwatch_analyzer.sources.base import Source
+    from railwatch_analyzer.state import State
+
+log = logging.getLogger(__name__)
+
+# Resolved findings that the API still answers.
+_REMEMBERED = 1000
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the last round left for readers; replaced as a whole, so that none sees half of it."""
+
+    state: State
+    meters: Meters
+    window_seconds: float
+    ended: tuple[Finding, ...]
+
+
+class Analyzer:
+    """Makes a round of *source* every *interval_seconds* and answers for the newest.
+
+    A round that fails changes nothing but a counter: what was known stands, and its age shows.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Clock,
+        *,
+        interval_seconds: float,
+        state: State,
+        state_file: Path | None,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._state_file = state_file
+        self._published = Published(state, Meters(), 5.0, ())
+        self._ended: deque[Finding] = deque(maxlen=_REMEMBERED)
+        self._renderer = Renderer()
+        self._rendering = threading.Lock()
+        self._complaint = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Make rounds on a steady cadence until *stop* is set."""
+        due = self._clock.monotonic()
+        while not stop.is_set():
+            self.round()
+            now = self._clock.monotonic()
+            # After an overlong round the next one comes at its own time, not in a burst.
+            due += (max(now - due, 0.0) // self._interval_seconds + 1.0) * self._interval_seconds
+            self._clock.wait(stop, due - now)
+
+    def round(self) -> None:
+        """Make one round; never raises for what a source or a disk does."""
+        began = self._clock.monotonic()
+        try:
+            frame = self._source.fetch()
+            fetched = self._clock.monotonic()
+            state, lines = judge(self._published.state, frame)
+        except SourceError as exc:
+            self._fail(str(exc))
+            return
+        except Exception as exc:
+            # A fault of ours in one round must not end the service; the counter pages.
+            self._fail(f"{type(exc).__name__}: {exc}", fault=exc)
+            return
+        judged = self._clock.monotonic()
+        self._complaint = ""
+        self._tell(lines)
+        self._publish(state, frame, fetched - began, judged - fetched)
+
+    def routes(self) -> Mapping[str, Callable[[Mapping[str, str]], Response]]:
+        """Return path → function for `railwatch.web.Server`."""
+        return {
+            "/metrics": self._metrics,
+            "/api/v1/findings": self._findings,
+            "/api/v1/links": self._links,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+            "/": _landing,
+        }
+
+    def _publish(
+        self, state: State, frame: Frame, fetch_seconds: float, judge_seconds: float
+    ) -> None:
+        meters = replace(
+            self._published.meters,
+            rounds=self._published.meters.rounds + 1,
+            fetch_seconds=fetch_seconds,
+            judge_seconds=judge_seconds,
+            last_round=self._clock.wall(),
+            seen=len({link.node for link in frame.links}),
+            missed=len(frame.missed),
+        )
+        meters = self._save(state, meters)
+        ended = tuple(self._ended)
+        self._published = Published(state, meters, frame.window_seconds, ended)
+
+    def _save(self, state: State, meters: Meters) -> Meters:
+        if self._state_file is None:
+            return meters
+        try:
+            save(state, self._state_file)
+        except OSError as exc:
+            if meters.save_errors == 0:
+                log.warning("state cannot be saved path=%s: %s", self._state_file, exc.strerror)
+            return replace(meters, save_errors=meters.save_errors + 1)
+        return meters
+
+    def _fail(self, reason: str, *, fault: Exception | None = None) -> None:
+        """Count a round that gave nothing; a *fault* is ours and logged with its traceback."""
+        if reason != self._complaint:
+            log.warning("round failed: %s", reason, exc_info=fault)
+            self._complaint = reason
+        meters = self._published.meters
+        failed = replace(meters, round_errors=meters.round_errors + 1)
+        self._published = replace(self._published, meters=failed)
+
+    def _tell(self, lines: list[Finding]) -> None:
+        for finding in lines:
+            log.info(
+                "finding %s kind=%s node=%s rail=%s device=%s cause=%s id=%s",
+                finding.state,
+                finding.kind,
+                finding.node,
+                finding.rail,
+                finding.device,
+                finding.cause,
+                finding.id,
+            )
+            if finding.state == "resolved":
+                self._ended.append(finding)
+
+    def _metrics(self, _query: Mapping[str, str]) -> Response:
+        published = self._published
+        with self._rendering:
+            body = self._renderer.render(
+                [
+                    *self_samples(published.state, published.meters),
+                    *link_samples(published.state),
+                ]
+            )
+        return Response(body, CONTENT_TYPE)
+
+    def _findings(self, query: Mapping[str, str]) -> Response:
+        """Newest state of each finding, firing first; `?state=firing` for those alone."""
+        published = self._published
+        found = [*published.state.standing.values(), *reversed(published.ended)]
+        wanted = query.get("state")
+        return _json([f.as_json() for f in found if wanted in (None, f.state)])
+
+    def _links(self, _query: Mapping[str, str]) -> Response:
+        published = self._published
+        meters = published.meters
+        return _json(
+            {
+                "time": published.state.time,
+                "rounds": meters.rounds,
+                "round_errors": meters.round_errors,
+                "complaint": self._complaint,
+                "trained": published.state.detector is not None,
+                "nodes_seen": meters.seen,
+                "nodes_missed": meters.missed,
+                "window_seconds": published.window_seconds,
+                "links": links_view(published.state, published.window_seconds),
+            }
+        )
+
+    def _healthy(self, _query: Mapping[str, str]) -> Response:
+        return Response(b"healthy\n")
+
+    def _ready(self, _query: Mapping[str, str]) -> Response:
+        meters = self._published.meters
+        if meters.rounds + meters.round_errors == 0:
+            return Response(b"no round attempted yet\n", status=503)
+        return Response(b"ready\n")
+
+
+def _json(content: object) -> Response:
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), _JSON)
+
+
+def _landing(_query: Mapping[str, str]) -> Response:
+    body = (
+        b"<!doctype html><html lang=en><meta charset=utf-8><title>railwatch analyzer</title>"
+        b"<h1>railwatch analyzer</h1><ul>"
+        b"<li><a href=/metrics>metrics</a>"
+        b"<li><a href=/api/v1/findings>findings</a>"
+        b"<li><a href=/api/v1/links>links</a></ul>"
+    )
+    return Response(body, "text/html; charset=utf-8")

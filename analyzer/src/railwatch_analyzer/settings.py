@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of analyzer.toml: what they mean, what they may be, what they default to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from railwatch.settings import ConfigError, key, section
+from railwatch.web import is_loopback, parse_listen
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Where frames come from: a Prometheus, or the agents themselves."""
+
+    prometheus: str | None = key(
+        None, doc="URL of a Prometheus (or what speaks its API); without it agents are scraped."
+    )
+    targets: tuple[str, ...] = key(
+        ("127.0.0.1:9810",), doc="Agents to scrape, `host:port` each; not used with `prometheus`."
+    )
+    matchers: tuple[str, ...] = key(
+        (), doc='Label matchers that every series must satisfy, such as `cluster="a"`.'
+    )
+    node_label: str | None = key(
+        None, doc="Label that names the node; by default `instance` without its port does."
+    )
+    headers_file: str | None = key(
+        None, doc="File of `Name: value` lines sent with each question, such as a bearer token."
+    )
+
+    def __post_init__(self) -> None:
+        if self.prometheus is None and not self.targets:
+            raise ConfigError("targets: needs an agent, or `prometheus` a URL")
+        if self.prometheus is not None and not self.prometheus.startswith(("http://", "https://")):
+            raise ConfigError(f"prometheus: expected an http(s) URL, got {self.prometheus!r}")
+        for target in self.targets:
+            parse_listen(target)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleSettings:
+    """How often a round is made."""
+
+    interval_seconds: float = key(5.0, doc="Seconds between rounds.", minimum=0.2, maximum=300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where /metrics, /api/v1/findings and the page are served."""
+
+    listen: str = key("127.0.0.1:9811", doc="Address and port.")
+    insecure: bool = key(
+        False, doc="Allow an address that other machines reach, without TLS and authentication."
+    )
+
+    def __post_init__(self) -> None:
+        host, _ = parse_listen(self.listen)
+        if not is_loopback(host) and not self.insecure:
+            raise ConfigError(
+                f"listen: {self.listen!r} can be reached from other machines; "
+                "set insecure = true to allow that"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PathSettings:
+    """Where things are kept."""
+
+    state: str = key(
+        "/var/lib/railwatch", doc="Directory of the state file; what was learned outlives restarts."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerSettings:
+    """analyzer.toml."""
+
+    source: SourceSettings = section(SourceSettings, doc="Where frames come from.")
+    cycle: CycleSettings = section(CycleSettings, doc="How often a round is made.")
+    server: ServerSettings = section(ServerSettings, doc="Where results are served.")
+    paths: PathSettings = section(PathSettings, doc="Where things are kept.")

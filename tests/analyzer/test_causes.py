@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is to blame among the links that alarm together, and for what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from railwatch_analyzer.causes import Cause, cause_of, victims
+from railwatch_analyzer.features import FEATURES, MATERIAL, Direction, Kind
+
+_MUCH = 3.0
+
+
+def _deviation(*parts: tuple[Kind, Direction, float]) -> np.ndarray:
+    """What one link deviates by: for each part so many times what is worth telling (or 1 = all).
+
+    The queue has no such measure; its number is the difference itself.
+    """
+    out = np.zeros(len(FEATURES))
+    for kind, direction, size in parts:
+        for number, feature in enumerate(FEATURES):
+            if feature.kind is kind and feature.direction is direction:
+                unit = MATERIAL[number] if np.isfinite(MATERIAL[number]) else 1.0
+                out[number] = size * unit
+    return out
+
+
+_SENDS_LESS = (Kind.RATE, Direction.TRANSMIT, _MUCH)
+_RECEIVES_LESS = (Kind.RATE, Direction.RECEIVE, _MUCH)
+_QUEUE_FULL = (Kind.SHARE, Direction.TRANSMIT, 0.6)
+_QUEUE_EMPTY = (Kind.SHARE, Direction.TRANSMIT, -0.15)
+_RESENDS = (Kind.EVENTS, Direction.TRANSMIT, _MUCH)
+_REORDERED = (Kind.EVENTS, Direction.RECEIVE, _MUCH)
+
+_CAPPED_SENDER = _deviation(_SENDS_LESS, _QUEUE_FULL)
+_STARVED_RECEIVER = _deviation(_RECEIVES_LESS)
+_WAITING_SENDER = _deviation(_SENDS_LESS, _QUEUE_EMPTY)
+_HEALTHY = _deviation()
+
+
+def _victims(
+    *links: np.ndarray,
+    alarming: list[bool] | None = None,
+    groups: list[int] | None = None,
+    queues: bool = True,
+) -> list[bool]:
+    size = len(links)
+    return victims(
+        np.array(links),
+        np.array(alarming or [bool((link > 0).any()) for link in links]),
+        np.array(groups or [0] * size),
+        np.full(size, queues),
+    ).tolist()
+
+
+def test_a_full_queue_gives_the_sender_away() -> None:
+    assert _victims(_CAPPED_SENDER, _STARVED_RECEIVER, _HEALTHY) == [False, True, False]
+
+
+def test_an_empty_queue_clears_the_sender_and_blames_the_receiver() -> None:
+    assert _victims(_WAITING_SENDER, _STARVED_RECEIVER) == [True, False]
+
+
+def test_a_link_that_forwards_what_it_was_not_sent_is_cleared_by_its_own_empty_queue() -> None:
+    """In a ring the neighbour of a capped sender receives less and therefore sends less."""
+    forwards_less = _deviation(_RECEIVES_LESS, _SENDS_LESS, _QUEUE_EMPTY)
+
+    assert _victims(_CAPPED_SENDER, forwards_less, forwards_less) == [False, True, True]
+
+
+def test_without_queues_a_sender_is_neither_blamed_nor_cleared() -> None:
+    """Then the receive side, which needs no queue, is all that speaks."""
+    both = _deviation(_SENDS_LESS, _RECEIVES_LESS)
+
+    assert _victims(both, both, queues=False) == [False, False]
+    assert _victims(_deviation(_SENDS_LESS), both, queues=False) == [True, False]
+
+
+def test_two_culprits_in_one_group_are_both_blamed() -> None:
+    found = _victims(_CAPPED_SENDER, _STARVED_RECEIVER, _CAPPED_SENDER, _STARVED_RECEIVER)
+
+    assert found == [False, True, False, True]
+
+
+def test_of_both_ends_that_lose_packets_the_sender_that_resends_is_blamed() -> None:
+    assert _victims(_deviation(_RESENDS), _deviation(_REORDERED)) == [False, True]
+
+
+def test_a_link_that_alarms_alone_is_nobodys_victim() -> None:
+    assert _victims(_STARVED_RECEIVER, _HEALTHY) == [False, False]
+
+
+def test_blame_is_not_passed_between_groups() -> None:
+    assert _victims(_CAPPED_SENDER, _STARVED_RECEIVER, groups=[0, 1]) == [False, False]
+
+
+def test_a_link_that_does_not_alarm_takes_no_blame_away() -> None:
+    alarming = [False, True, True]
+
+    found = _victims(_CAPPED_SENDER, _STARVED_RECEIVER, _STARVED_RECEIVER, alarming=alarming)
+
+    assert found == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("deviation", "cause"),
+    [
+        pytest.param(_HEALTHY, Cause.UNKNOWN, id="nothing"),
+        pytest.param(_deviation(_QUEUE_FULL), Cause.UNKNOWN, id="only a full queue"),
+        pytest.param(_deviation((Kind.RATE, Direction.TRANSMIT, 0.9)), Cause.UNKNOWN, id="little"),
+        pytest.param(_CAPPED_SENDER, Cause.BANDWIDTH, id="sends less"),
+        pytest.param(_STARVED_RECEIVER, Cause.BANDWIDTH, id="receives less"),
+        pytest.param(_deviation(_RESENDS), Cause.LOSS, id="resends"),
+        pytest.param(
+            _deviation(_SENDS_LESS, (Kind.EVENTS, Direction.RECEIVE, 1.1)),
+            Cause.BANDWIDTH,
+            id="a cap reorders a little too",
+        ),
+        pytest.param(
+            _deviation(_RESENDS, (Kind.RATE, Direction.TRANSMIT, 1.1)),
+            Cause.LOSS,
+            id="loss costs a little rate too",
+        ),
+    ],
+)
+def test_the_cause_is_what_the_deviation_speaks_for_most(
+    deviation: np.ndarray, cause: Cause
+) -> None:
+    assert cause_of(deviation) is cause
