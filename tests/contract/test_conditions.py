@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.conditions import wait_until
+from support.conditions import wait_until
 
 
 def test_the_first_truthy_value_is_the_answer() -> None:
@@ -14,7 +14,7 @@ def test_the_first_truthy_value_is_the_answer() -> None:
 
 
 def test_a_wait_in_vain_says_what_for_and_how_long() -> None:
-    with pytest.raises(AssertionError, match=r"0\.1 s in vain for the rain; last saw None"):
+    with pytest.raises(AssertionError, match=r"not within 0\.1 s: the rain; last: None"):
         wait_until(lambda: None, 0.1, "the rain")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -95,14 +94,6 @@ def tbf(rate_bits_per_second: float) -> str:
     burst_bytes = max(_MIN_BURST_BYTES, int(rate_bits_per_second / 8 * _BURST_SECONDS))
     rate = int(rate_bits_per_second)
     return f"tbf rate {rate}bit burst {burst_bytes}b limit {_PORT_BUFFER_BYTES}b"
-
-
-def missing() -> str | None:
-    """What this machine lacks for a cluster, or None."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    lacking = [tool for tool in ("ip", "tc") if shutil.which(tool) is None]
-    return f"{' and '.join(lacking)} not found (iproute2)" if lacking else None
 
 
 class Cluster:

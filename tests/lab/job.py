@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lab import traffic
-from lab.conditions import wait_until
 from lab.ring import PORT
+from support.conditions import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import counters, faults
-from lab.conditions import wait_until
 from lab.counters import Meter, quantile
+from support.conditions import wait_until
 
 if TYPE_CHECKING:
     from lab.cluster import Cluster

@@ -15,7 +15,7 @@ import pytest
 from lab import cluster as cluster_module
 from lab import namespaces
 from lab.cluster import Cluster
-from lab.conditions import wait_until
+from support.conditions import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -294,7 +294,7 @@ AGENT_BUILD_INFO = _agent(
 AGENT_COLLECTOR_SUCCESS = _agent(
     "collector_success",
     MetricType.GAUGE,
-    "1 if the collector's last round ended in time and read something.",
+    "1 if the collector's last round ended in time and not all of its readings failed.",
     ("collector",),
 )
 AGENT_COLLECTOR_DURATION = _agent(
@@ -321,6 +321,9 @@ AGENT_SAMPLER_LATENESS = _agent(
     "How late each round of fast samples began.",
     edges=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
 )
+AGENT_RAILS = _agent(
+    "rails", MetricType.GAUGE, "Rails in the inventory, those included whose device is gone."
+)
 AGENT_SAMPLER_STUCK_RAILS = _agent(
     "sampler_stuck_rails",
     MetricType.GAUGE,
@@ -346,9 +349,10 @@ def _link(
     kind: MetricType,
     text: str,
     more: tuple[str, ...] = (),
-    scope: Scope = Scope.LINK,
+    values: tuple[str, ...] = (),
 ) -> MetricSpec:
-    return MetricSpec(f"{PREFIX}link_{what}", kind, text, (*_LINK, *more), scope)
+    scope = Scope.ABNORMAL_LINK if more else Scope.LINK
+    return MetricSpec(f"{PREFIX}link_{what}", kind, text, (*_LINK, *more), scope, values=values)
 
 
 LINK_ANOMALY_SCORE = _link(
@@ -371,14 +375,13 @@ LINK_CAUSE_INFO = _link(
     MetricType.INFO,
     "Why the link is degraded or down.",
     ("cause", "job_id"),
-    Scope.ABNORMAL_LINK,
 )
 LINK_EVIDENCE = _link(
     "evidence",
     MetricType.GAUGE,
     "What was observed and what was expected, in the feature's base unit; five features at most.",
     ("feature", "kind"),
-    Scope.ABNORMAL_LINK,
+    ("observed", "expected"),
 )
 
 # Analyzer ----------------------------------------------------------------------------------------

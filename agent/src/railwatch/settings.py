@@ -96,6 +96,13 @@ def scalar_keys(schema: type, path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{field.name}", kind
 
 
+def describe(schema: type, path: str) -> str:
+    """Return what the key at `section.key` is for."""
+    name, _, rest = path.partition(".")
+    field, kind = next(pair for pair in _fields(schema) if pair[0].name == name)
+    return describe(kind, rest) if rest else str(field.metadata["doc"])
+
+
 def _fields(schema: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
     hints = typing.get_type_hints(schema)
     return [(field, hints[field.name]) for field in dataclasses.fields(schema)]
@@ -127,7 +134,7 @@ def _from_text(text: str, kind: Any, where: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        raise ConfigError(f"{where}: expected {_kind_name(kind)}, got {text!r}") from None
+        raise ConfigError(f"{where}: expected {kind_name(kind)}, got {text!r}") from None
 
 
 def _build(schema: Any, raw: Mapping[str, Any], path: str) -> object:
@@ -163,7 +170,7 @@ def _value(raw: Any, kind: Any, field: dataclasses.Field[Any], where: str) -> ob
     if dataclasses.is_dataclass(kind):
         if not isinstance(raw, dict):
             raise ConfigError(f"{where}: expected a table, got {raw!r}")
-        return _build(kind, raw, where.translate(_NO_BRACKETS))
+        return _build(kind, raw, _path(where))
     if typing.get_origin(kind) is tuple:
         if not isinstance(raw, list):
             raise ConfigError(f"{where}: expected an array, got {raw!r}")
@@ -176,7 +183,9 @@ def _value(raw: Any, kind: Any, field: dataclasses.Field[Any], where: str) -> ob
     return value
 
 
-_NO_BRACKETS = {ord("["): None, ord("]"): None, ord(" "): "."}
+def _path(where: str) -> str:
+    """Return the path that errors below *where* begin with: `rails[1]` → `rails.1`."""
+    return where.replace("] ", ".").replace("[", ".").replace("]", "").lstrip(".")
 
 
 def _scalar(raw: Any, kind: Any, where: str) -> object:
@@ -184,7 +193,7 @@ def _scalar(raw: Any, kind: Any, where: str) -> object:
     if wanted is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
     if type(raw) is not wanted:
-        raise ConfigError(f"{where}: expected {_kind_name(kind)}, got {raw!r}")
+        raise ConfigError(f"{where}: expected {kind_name(kind)}, got {raw!r}")
     return raw
 
 
@@ -195,7 +204,8 @@ def _plain(kind: Any) -> Any:
     return kind
 
 
-def _kind_name(kind: Any) -> str:
+def kind_name(kind: Any) -> str:
+    """Return how a message or a page calls the type of a single value."""
     names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
     return names[_plain(kind)]
 

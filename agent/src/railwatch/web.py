@@ -120,7 +120,12 @@ class _BoundedServer(ThreadingHTTPServer):
             log.debug("connection refused: %d are open", MOST_CONNECTIONS)
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread could be started, so that none will release the slot.
+            self._slots.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

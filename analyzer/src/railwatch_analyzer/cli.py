@@ -7,6 +7,7 @@ import argparse
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 _DEFAULT_FILE = Path("/etc/railwatch/analyzer.toml")
 _STATE_FILE = "analyzer-state.npz"
 _ENVIRONMENT = "RAILWATCH_ANALYZER"
+# RFC 9110: a token, and printable text.
+_HEADER = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([ -~]*?)\s*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,18 +167,21 @@ def _source(settings: SourceSettings, interval_seconds: float) -> Source:
 def _headers(file: str | None) -> dict[str, str]:
     if file is None:
         return {}
+    where = f"[source] headers_file: {file}"
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="ascii").splitlines()
     except OSError as exc:
-        raise ConfigError(f"[source] headers_file: {file}: {exc.strerror}") from exc
+        raise ConfigError(f"{where}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{where}: is not plain ASCII") from exc
     headers = {}
     for number, line in enumerate(lines, start=1):
-        name, colon, value = line.partition(":")
-        if line.strip() and not colon:
+        match = _HEADER.fullmatch(line)
+        if match is not None:
+            headers[match[1]] = match[2]
+        elif line.strip():
             # The line itself may be a secret and is not shown.
-            raise ConfigError(f"[source] headers_file: {file}: line {number} is not `Name: value`")
-        if line.strip():
-            headers[name.strip()] = value.strip()
+            raise ConfigError(f"{where}: line {number} is not `Name: value`")
     return headers
 
 
@@ -195,9 +201,10 @@ def _state_file(directory: str) -> Path | None:
 def _replay(options: argparse.Namespace) -> int:
     from railwatch_analyzer.replay import replay  # noqa: PLC0415 - pandas and pyarrow load slowly
 
+    findings = replay(options.rails)
     try:
         with options.output.open("wb") as file:
-            for finding in replay(options.rails):
+            for finding in findings:
                 file.write(orjson.dumps(finding.as_json()) + b"\n")
     except OSError as exc:
         raise ConfigError(f"{options.output}: {exc.strerror}") from exc

@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from railwatch_analyzer.findings import Finding
+    from railwatch_analyzer.frame import Frame
 
 
 def replay(rails: Path) -> Iterator[Finding]:
-    """Yield a line for each change of a finding; one at time t depends on no sample after t.
+    """Return a line for each change of a finding; one at time t depends on no sample after t.
 
     Raises
     ------
     SourceError
         If the trace cannot be read.
     """
+    # Read before the first line is asked for: the caller has written nothing yet.
+    return _judged(read_trace(rails))
+
+
+def _judged(frames: Iterator[Frame]) -> Iterator[Finding]:
     state = empty_state()
-    for frame in read_trace(rails):
+    for frame in frames:
         state, lines = judge(state, frame)
         yield from lines

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from dataclasses import dataclass
 
 from railwatch.settings import ConfigError, key, section
@@ -32,10 +33,28 @@ class SourceSettings:
     def __post_init__(self) -> None:
         if self.prometheus is None and not self.targets:
             raise ConfigError("targets: needs an agent, or `prometheus` a URL")
-        if self.prometheus is not None and not self.prometheus.startswith(("http://", "https://")):
+        if self.prometheus is not None and not _is_web_address(self.prometheus):
             raise ConfigError(f"prometheus: expected an http(s) URL, got {self.prometheus!r}")
         for target in self.targets:
-            parse_listen(target)
+            _check_target(target)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return False
+    return known and bool(parts.hostname) and url.isprintable() and " " not in url
+
+
+def _check_target(target: str) -> None:
+    try:
+        host, _ = parse_listen(target)
+    except ConfigError as exc:
+        raise ConfigError(str(exc).replace("listen", "targets", 1)) from None
+    if not host or " " in host:
+        raise ConfigError(f"targets: expected HOST:PORT, got {target!r}")
 
 
 @dataclass(frozen=True, slots=True)

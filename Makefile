@@ -1,0 +1,63 @@
+# The verbs of the workshop; CONTRIBUTING.md says which does what.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_SECONDS ?=
+
+# What the tests need beyond Python; only `make system-deps` installs it.
+SYSTEM_PACKAGES := gcc iproute2 make prometheus prometheus-alertmanager python3-dev python3-venv
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check lint golden bench lab system-deps clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+$(VENV)/ready: agent/pyproject.toml analyzer/pyproject.toml pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "railwatch needs Python 3.11 or newer as '$(PYTHON)'" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "railwatch needs Python's venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--group dev -e agent -e 'analyzer[offline]'
+	@touch $@
+
+run: $(VENV)/ready ## agent and analyzer on this machine's NICs, live (RUN_SECONDS=30 ends by itself)
+	@deploy/try/run.sh $(BIN) "$(RUN_SECONDS)"
+
+demo: $(VENV)/ready ## a simulated cluster, a fault, and what railwatch says of it
+	@$(BIN)/railwatch-analyzer demo
+
+test: $(VENV)/ready ## every tier of tests that this machine permits
+	$(BIN)/pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint ## lint, types, import contracts, generated files, then the tests
+	$(BIN)/python tests/golden.py --check
+	$(MAKE) test
+
+golden: $(VENV)/ready ## rewrite generated files; review them as a diff
+	$(BIN)/python tests/golden.py
+	RAILWATCH_GOLDEN=1 $(BIN)/pytest -q -k golden
+
+bench: $(VENV)/ready ## costs, side by side in one run
+	PYTHONPATH=tests $(BIN)/python -m bench.agent
+
+lab: $(VENV)/ready ## long statistics in network namespaces (root); writes LAB.md
+	PYTHONPATH=tests $(BIN)/python -m lab.study
+
+system-deps: ## the Debian packages that all tiers of tests need (root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		$(SYSTEM_PACKAGES) >/dev/null
+
+clean:
+	rm -rf $(VENV) build dist

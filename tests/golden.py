@@ -1,0 +1,41 @@
+"""Writes the files that are generated from code, or checks that they are up to date.
+
+`python tests/golden.py [--check]`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from railwatch.reference import configuration_page, metrics_page
+from railwatch_agent.settings import AgentSettings
+from railwatch_analyzer.settings import AnalyzerSettings
+
+ROOT = Path(__file__).parent.parent
+
+
+def generated() -> dict[str, str]:
+    """Return what each generated file should hold, by its path in the repository."""
+    files = {"agent.toml": AgentSettings, "analyzer.toml": AnalyzerSettings}
+    return {"METRICS.md": metrics_page(), "CONFIGURATION.md": configuration_page(files)}
+
+
+def main() -> int:
+    """Write, or with --check compare."""
+    stale = []
+    for name, text in generated().items():
+        path = ROOT / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+    for name in stale:
+        state = "is not what the code says; run make golden" if "--check" in sys.argv else "written"
+        sys.stdout.write(f"{name} {state}\n")
+    return int("--check" in sys.argv and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""railwatch as an operator installs it, on a lab cluster: an agent a node, one analyzer, the stack.
+
+Everything but the agents lives in the fabric's namespace and reaches them over the management
+network.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from support.fetch import default_fetch
+from support.process import Process
+from support.stack import Stack
+
+if TYPE_CHECKING:
+    from lab.cluster import Cluster, Node
+
+AGENT_PORT = 9810
+ANALYZER = "127.0.0.1:9811"
+_READY_SECONDS = 15.0
+# Programs are those of the environment that runs the tests.
+_BIN = Path(sys.executable).parent
+
+
+def _prefix(namespace: str) -> list[str]:
+    return ["ip", "netns", "exec", namespace]
+
+
+class Agents:
+    """`railwatch-agent run` in every node of *cluster*."""
+
+    def __init__(self, cluster: Cluster, directory: Path, window_seconds: float) -> None:
+        self.processes = {
+            node.name: _agent(cluster, node, directory / f"agent-{node.name}", window_seconds)
+            for node in cluster.nodes
+        }
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            for process in self.processes.values():
+                starting.enter_context(process)
+            self._open = starting.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+
+def agent_addresses(cluster: Cluster) -> list[str]:
+    """Where the agents of *cluster* listen."""
+    return [f"{node.management_address}:{AGENT_PORT}" for node in cluster.nodes]
+
+
+def node_of(node: Node) -> str:
+    """The name of *node* in railwatch: the agent's instance without its port."""
+    return node.management_address
+
+
+def _agent(cluster: Cluster, node: Node, directory: Path, window_seconds: float) -> Process:
+    directory.mkdir()
+    line_rate = cluster.rate_bits_per_second / 8
+    rails = "".join(
+        f'[[rails]]\ndevice = "{node.rail_device(rail)}"\nrail = {rail}\n'
+        f"line_rate_bytes_per_second = {line_rate}\n"
+        for rail in range(cluster.rails)
+    )
+    config = directory / "agent.toml"
+    config.write_text(
+        f'[server]\nlisten = "{node.management_address}:{AGENT_PORT}"\ninsecure = true\n'
+        f'[paths]\nstate = "{directory}"\n'
+        f"[sampler]\nwindow_seconds = {window_seconds}\n{rails}"
+    )
+    argv = [str(_BIN / "railwatch-agent"), "run", "--config", str(config)]
+    return Process([*_prefix(node.namespace), *argv], log=directory / "agent.log")
+
+
+class Analyzer:
+    """`railwatch-analyzer run` in the fabric, with *source* as the body of its [source] table."""
+
+    def __init__(self, cluster: Cluster, directory: Path, source: str) -> None:
+        prefix = _prefix(cluster.fabric.namespace)
+        config = directory / "analyzer.toml"
+        config.write_text(
+            f"[source]\n{source}\n[cycle]\ninterval_seconds = 1\n"
+            f'[server]\nlisten = "{ANALYZER}"\n[paths]\nstate = "{directory}"\n'
+        )
+        argv = [str(_BIN / "railwatch-analyzer"), "run", "--config", str(config)]
+        self.process = Process([*prefix, *argv], log=directory / "analyzer.log")
+        self._fetch = default_fetch(prefix)
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        self.process.wait_until(self._is_ready, _READY_SECONDS)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.stop()
+
+    def links(self) -> dict[str, Any]:
+        """What `/api/v1/links` answers."""
+        found: dict[str, Any] = json.loads(self._fetch(f"http://{ANALYZER}/api/v1/links"))
+        return found
+
+    def _is_ready(self) -> bool:
+        return bool(self._fetch(f"http://{ANALYZER}/-/ready"))
+
+    def has_learned(self) -> bool:
+        """Whether every link is judged."""
+        links = self.links()["links"]
+        return bool(links) and all(link["verdict"] != "unknown" for link in links)
+
+
+class Deployment:
+    """Agents, the stack and an analyzer that reads the stack's Prometheus, at 1 s throughout."""
+
+    def __init__(self, cluster: Cluster, directory: Path, *, window_seconds: float = 5.0) -> None:
+        prefix = _prefix(cluster.fabric.namespace)
+        targets = {
+            "railwatch-agent": agent_addresses(cluster),
+            "railwatch-analyzer": [ANALYZER],
+        }
+        self.agents = Agents(cluster, directory, window_seconds)
+        self.stack = Stack(directory, targets, prefix=prefix)
+        source = f'prometheus = "http://{self.stack.prometheus.address}"'
+        self.analyzer = Analyzer(cluster, directory, source)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            for part in (self.agents, self.stack, self.analyzer):
+                starting.enter_context(part)
+            self._open = starting.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
