@@ -44,14 +44,17 @@ def _victims(
     alarming: list[bool] | None = None,
     groups: list[int] | None = None,
     queues: bool = True,
+    missed: list[bool] | None = None,
 ) -> list[bool]:
     size = len(links)
-    return victims(
+    found: list[bool] = victims(
         np.array(links),
         np.array(alarming or [bool((link > 0).any()) for link in links]),
         np.array(groups or [0] * size),
-        np.full(size, queues),
+        queue_known=np.full(size, queues),
+        missed=np.array(missed or [False] * size),
     ).tolist()
+    return found
 
 
 def test_a_full_queue_gives_the_sender_away() -> None:
@@ -67,6 +70,14 @@ def test_a_link_that_forwards_what_it_was_not_sent_is_cleared_by_its_own_empty_q
     forwards_less = _deviation(_RECEIVES_LESS, _SENDS_LESS, _QUEUE_EMPTY)
 
     assert _victims(_CAPPED_SENDER, forwards_less, forwards_less) == [False, True, True]
+
+
+def test_of_two_starved_links_the_one_that_only_passes_it_on_is_cleared() -> None:
+    """Its queue is empty while it sends less. Were the queue unknown, nothing would clear it."""
+    passes_on = _deviation(_RECEIVES_LESS, _SENDS_LESS, _QUEUE_EMPTY)
+
+    assert _victims(_STARVED_RECEIVER, passes_on) == [False, True]
+    assert _victims(_STARVED_RECEIVER, passes_on, queues=False) == [False, False]
 
 
 def test_without_queues_a_sender_is_neither_blamed_nor_cleared() -> None:
@@ -128,3 +139,11 @@ def test_the_cause_is_what_the_deviation_speaks_for_most(
     deviation: np.ndarray, cause: Cause
 ) -> None:
     assert cause_of(deviation) is cause
+
+
+def test_while_a_culprit_is_out_of_sight_only_its_like_is_accused() -> None:
+    links = (_HEALTHY, _STARVED_RECEIVER, _CAPPED_SENDER)
+
+    found = _victims(*links, missed=[True, False, False])
+
+    assert found == [False, True, False]

@@ -21,7 +21,7 @@ _WIDTH = 3
 _ROWS = arrays(np.float64, st.tuples(st.integers(1, 8), st.just(_WIDTH)), elements=st.floats(0, 30))
 
 
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]  # sklearn is untyped
     [ShortfallDetector()],
     expected_failed_checks=lambda _: dict.fromkeys(
         ("check_outliers_train", "check_outliers_fit_predict"),

@@ -17,6 +17,7 @@ from railwatch_analyzer.findings import (
     Evidence,
     Finding,
     FindingKind,
+    FindingState,
     Key,
     follow,
 )
@@ -102,7 +103,7 @@ def test_a_finding_ends_with_the_last_that_was_said_of_it() -> None:
     standing, told = _told([_CLAIM], [])
 
     assert standing == {}
-    assert told[1] == [replace(told[0][0], time=101.0, state="resolved")]
+    assert told[1] == [replace(told[0][0], time=101.0, state=FindingState.RESOLVED)]
 
 
 def test_after_it_ended_the_next_is_another_even_with_the_same_onset() -> None:

@@ -38,7 +38,7 @@ def _fold(
 
 
 def _known(window: Window) -> list[bool]:
-    return np.isfinite(window.values[:, _BURST]).tolist()
+    return [bool(known) for known in np.isfinite(window.values[:, _BURST])]
 
 
 def _older(new: Frame, old: Frame, *rows: int) -> Frame:
@@ -138,43 +138,76 @@ def test_a_report_that_comes_after_its_window_was_judged_is_passed_over() -> Non
 
 
 @pytest.mark.parametrize("skew", [-60.0, -WINDOW, WINDOW, 3600.0])
-@pytest.mark.parametrize("first", [True, False], ids=["reports first", "reports last"])
-def test_one_wrong_clock_blinds_nobody(skew: float, *, first: bool) -> None:
+def test_one_wrong_clock_blinds_nobody(skew: float) -> None:
     """The windows of a skewed agent end at other times than those of the fleet, for ever."""
     fleet = Fleet()
     frames = []
     old = _skewed(fleet.window(), skew)
-    for _ in range(20):
+    for late in ([], [0], [], range(1, 8)) * 5:
         new = _skewed(fleet.window(), skew)
-        others = range(1, 8)
-        frames += [_older(new, old, *(others if first else [0])), replace(new, time=new.time + 1)]
+        frames += [_older(new, old, *late), replace(new, time=new.time + 1)]
         old = new
 
     _, windows = _fold(frames)
 
     assert (np.diff([w.end for w in windows]) > 0).all()
     judged = sum(_known(w)[1:] == [True] * 7 for w in windows)
-    assert judged >= 18
+    assert judged >= 19
 
 
 def _skewed(frame: Frame, skew: float) -> Frame:
     return replace(frame, window_end=frame.window_end + np.array([skew] + 7 * [0.0]))
 
 
-def test_a_coarse_scrape_meets_each_link_at_another_window_of_one_epoch() -> None:
-    """Scrapes every 15 s of windows of 5 s: ends differ by up to 10 s between the agents."""
+def test_links_that_are_scraped_coarsely_and_in_turn_are_judged_together() -> None:
+    """Every 15 s each, of windows of 5 s: their ends differ by up to 10 s, and all count."""
     fleet = Fleet(nodes=6)
+    old = fleet.window()
     frames = []
-    for number in range(1, 5):
-        frame = fleet.window()
-        scrape = START + 15.0 * number
-        ends = scrape - np.array([0.0, 5.0, 10.0, 0.0, 5.0, 10.0])
-        frames.append(replace(frame, time=scrape + 1, window_end=ends, interval_seconds=15.0))
+    for number in range(3, 24):
+        shown = fleet.window()
+        shown = _older(shown, old, *(row for row in range(6) if row % 3 != number % 3))
+        frames.append(replace(shown, interval_seconds=15.0))
+        old = shown
 
     _, windows = _fold(frames)
 
-    assert [_known(w) for w in windows[:3]] == [[True] * 6] * 3
-    assert np.diff([w.end for w in windows]).tolist() == [15.0] * (len(windows) - 1)
+    assert [_known(w) for w in windows[1:]] == [[True] * 6] * 6
+    assert np.diff([w.end for w in windows]).tolist() == [15.0] * 6
+
+
+@pytest.mark.parametrize("interval", [0.5, 5.0, 6.0, 7.5, 12.0, 15.0, 20.0])
+def test_whatever_the_scrape_interval_the_time_of_the_fleet_does_not_run_ahead(
+    interval: float,
+) -> None:
+    """It would keep what fell silent long ago fresh, and wait for it without an end."""
+    fleet = Fleet(nodes=4)
+    frames = []
+    for number in range(200):
+        now = START + number * interval
+        end = np.full(4, now // WINDOW * WINDOW)
+        frames.append(replace(fleet.window(), time=now, window_end=end, interval_seconds=interval))
+
+    _, windows = _fold(frames)
+
+    elapsed = frames[-1].time - START
+    epoch = np.ceil(max(interval / WINDOW, 1.0)) * WINDOW
+    assert abs(windows[-1].end - frames[-1].time) <= epoch
+    assert len(windows) == pytest.approx(elapsed / epoch, abs=2)
+
+
+@pytest.mark.parametrize(("before", "after"), [(15.0, 5.0), (5.0, 15.0)])
+def test_a_pace_that_was_not_known_at_first_costs_no_more_than_an_epoch(
+    before: float, after: float
+) -> None:
+    fleet = Fleet(nodes=4)
+    collecting, _ = _fold(replace(f, interval_seconds=before) for f in fleet.windows(3))
+
+    frames = [replace(f, interval_seconds=after) for f in fleet.windows(9)]
+    _, windows = _fold(frames, collecting)
+
+    assert len(windows) >= 9 * WINDOW / after - 1
+    assert _known(windows[-1]) == [True] * 4
 
 
 def test_event_rates_divide_by_the_time_between_the_readings() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analyzer.fleet import START, WINDOW, Fleet, capped, without
+from analyzer.stories import fold, learned
 from railwatch_analyzer.baseline import WARM_UP
 from railwatch_analyzer.frame import POSITION
 from railwatch_analyzer.round import judge, verdicts_of
@@ -16,26 +17,9 @@ from railwatch_analyzer.state import Silence, State, empty_state
 from railwatch_analyzer.verdicts import CLEAR_WINDOWS, HOLD_SECONDS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from railwatch_analyzer.findings import Finding
-    from railwatch_analyzer.frame import Frame, Link
+    from railwatch_analyzer.frame import Link
 
 WARM = WARM_UP + 6
-
-
-def fold(state: State, frames: Iterable[Frame]) -> tuple[State, list[Finding]]:
-    lines: list[Finding] = []
-    for frame in frames:
-        state, more = judge(state, frame)
-        lines += more
-    return state, lines
-
-
-def learned(fleet: Fleet) -> State:
-    state, lines = fold(empty_state(), fleet.windows(WARM))
-    assert not lines
-    return state
 
 
 def verdict(state: State, link: Link) -> Verdict:
@@ -136,6 +120,38 @@ def test_a_capped_receiver_is_named_when_its_senders_queue_is_empty() -> None:
     _, lines = judge(state, fleet.window({sender: slowed, receiver: capped(0.25, "receive")}))
 
     assert [f.node for f in lines] == [receiver.node]
+
+
+def test_a_victim_is_not_accused_while_the_culprit_cannot_be_seen() -> None:
+    """The culprit's agent restarts in the middle of its alarm."""
+    fleet = Fleet()
+    state = learned(fleet)
+    sender, receiver = fleet.links[3], fleet.links[4]
+    both = {sender: capped(0.25), receiver: capped(0.25, "receive")}
+    state, begun = judge(state, fleet.window(both))
+
+    state, lines = fold(state, (without(fleet.window(both), sender) for _ in range(4)))
+
+    assert [f.node for f in begun] == [sender.node]
+    assert lines == []
+
+
+def test_a_link_that_was_blamed_too_early_is_let_go() -> None:
+    """At first only the sender shows; then the receiver does, and is to blame."""
+    fleet = Fleet()
+    state = learned(fleet)
+    sender, receiver = fleet.links[3], fleet.links[4]
+    slowed = {**capped(0.25), "queue_occupied_ratio": 0.0}
+    state, early = judge(state, fleet.window({sender: slowed}))
+
+    both = {sender: slowed, receiver: capped(0.25, "receive")}
+    _, lines = fold(state, (fleet.window(both) for _ in range(CLEAR_WINDOWS)))
+
+    assert [f.node for f in early] == [sender.node]
+    assert [(f.node, f.state) for f in lines] == [
+        (receiver.node, "firing"),
+        (sender.node, "resolved"),
+    ]
 
 
 def test_two_faults_in_one_group_are_both_named() -> None:

@@ -73,6 +73,7 @@ def test_of_several_rules_the_worst_is_said() -> None:
         pytest.param([50, 50, 50, 25], [3], id="one slower"),
         pytest.param([50, 50, 50, 100], [], id="one faster is no fault of the others"),
         pytest.param([50, 50, 25, 25], [], id="two and two decide nothing"),
+        pytest.param([50, 50, 25, 25, 10], [], id="nor do they for a third"),
         pytest.param([50, 50, 25, 10], [2, 3], id="each slower than the common one"),
         pytest.param([50, _NAN, _NAN, 25], [], id="one and one decide nothing"),
         pytest.param([50, 50, _NAN, 25], [3], id="unknown speeds do not vote"),
@@ -82,7 +83,7 @@ def test_of_several_rules_the_worst_is_said() -> None:
 def test_a_link_is_slow_if_most_of_its_rail_is_faster(speeds: list[float], slow: list[int]) -> None:
     frame = _with_speeds(speeds)
 
-    found = rulings(frame, _ONE_RAIL, {})
+    found = rulings(frame, np.zeros(len(speeds), dtype=np.int64), {})
 
     assert {(link.node, said.observed, said.expected) for link, said in found.items()} == {
         (f"n{row:02d}", speeds[row], 50.0) for row in slow
@@ -97,7 +98,7 @@ def test_each_rail_has_its_own_speed() -> None:
 
 
 def _with_speeds(speeds: list[float]) -> Frame:
-    fleet = Fleet(nodes=4)
+    fleet = Fleet(nodes=len(speeds))
     frame = fleet.window()
     frame.values[:, POSITION["speed_bytes_per_second"]] = speeds
     return frame

@@ -27,6 +27,7 @@ from railwatch_analyzer.verdicts import (
 
 _STEP = 5.0
 _YES = np.ones(1, dtype=bool)
+_NOT = np.array([False])
 _NO = np.zeros(1, dtype=bool)
 _UNKNOWN = math.nan
 _QUIET = 0.0
@@ -49,7 +50,7 @@ def _told(
     begun = status.judged_at[0] if np.isfinite(status.judged_at[0]) else 0.0
     for number, score in enumerate(story, start=1):
         end = begun + number * _STEP
-        status = after_window(status, np.array([score]), may_alarm, end)
+        status = after_window(status, np.array([score]), end, may_alarm=may_alarm, explained=_NOT)
         told.append(status)
     return told
 
@@ -106,7 +107,7 @@ def test_an_alarm_begins_only_with_an_alarming_window(story: list[float]) -> Non
 def test_a_window_that_says_nothing_changes_nothing(story: list[float]) -> None:
     before = [no_status(1), *_told(story)][-1]
 
-    after = after_window(before, np.array([_UNKNOWN]), _YES, 1e9)
+    after = after_window(before, np.array([_UNKNOWN]), 1e9, may_alarm=_YES, explained=_NOT)
 
     for field in Status.__slots__:
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
@@ -141,7 +142,13 @@ def test_after_a_row_of_quiet_windows_nothing_stands(
 def test_links_do_not_touch_each_other(stories: list[tuple[float, float]]) -> None:
     both = no_status(2)
     for number, scores in enumerate(stories, start=1):
-        both = after_window(both, np.array(scores), np.ones(2, dtype=bool), number * _STEP)
+        both = after_window(
+            both,
+            np.array(scores),
+            number * _STEP,
+            may_alarm=np.ones(2, dtype=bool),
+            explained=np.zeros(2, dtype=bool),
+        )
 
     for row in range(2):
         alone = _last([scores[row] for scores in stories])
@@ -172,7 +179,7 @@ def test_what_was_held_against_a_link_before_a_long_silence_does_not_count_after
     late = 10 * HOLD_SECONDS
     silent = after_silence(_last([_QUIET, _WEAK]), late)
 
-    status = after_window(silent, np.array([_WEAK]), _YES, late)
+    status = after_window(silent, np.array([_WEAK]), late, may_alarm=_YES, explained=_NOT)
 
     assert not status.degraded[0]
     assert status.onset[0] == 2 * _STEP, "the last window before that is known of"

@@ -59,8 +59,9 @@ def test_what_is_unknown_is_null_and_the_whole_is_json() -> None:
     frame.values[:, 0] = 1.0
     state, _ = judge(empty_state(), frame)
 
-    answered = orjson.loads(orjson.dumps(links_view(state, WINDOW)))
+    answered = links_view(state, WINDOW)
 
+    assert orjson.loads(orjson.dumps(answered)) == answered
     assert len(answered) == 8
     for name in ("score", "transmit_max_bytes_per_second", "speed_bytes_per_second"):
         assert {link[name] for link in answered} == {None}

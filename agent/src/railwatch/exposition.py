@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from railwatch.catalogue import Distribution, MetricType
@@ -72,6 +73,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._prefixes: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._headers: dict[MetricSpec, str] = {}
 
     def render(self, samples: Iterable[Sample]) -> bytes:
         """Return the exposition of *samples*, families in the order of their first sample."""
@@ -79,9 +81,15 @@ class Renderer:
         for sample in samples:
             lines = families.get(sample.spec)
             if lines is None:
-                lines = families[sample.spec] = [_header(sample.spec)]
+                lines = families[sample.spec] = [self._header(sample.spec)]
             self._append(lines, sample)
-        return "".join(line for lines in families.values() for line in lines).encode()
+        return "".join(chain.from_iterable(families.values())).encode()
+
+    def _header(self, spec: MetricSpec) -> str:
+        header = self._headers.get(spec)
+        if header is None:
+            header = self._headers[spec] = _header(spec)
+        return header
 
     def _append(self, lines: list[str], sample: Sample) -> None:
         key = (sample.spec.name, sample.labels)

@@ -132,6 +132,4 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def counts_by_scope() -> dict[Scope, int]:
     """Return how many series the catalogue has for one of each scope."""
-    return {
-        scope: sum(spec.series for spec in METRICS if spec.scope is scope) for scope in Scope
-    }
+    return {scope: sum(spec.series for spec in METRICS if spec.scope is scope) for scope in Scope}

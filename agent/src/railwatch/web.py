@@ -100,7 +100,8 @@ class Server:
         self._server.server_close()
 
     def _serve(self) -> None:
-        self._server.serve_forever(poll_interval=0.2)
+        # How long `close` may wait, and how often an idle program wakes up for it.
+        self._server.serve_forever(poll_interval=0.5)
 
 
 class _BoundedServer(ThreadingHTTPServer):

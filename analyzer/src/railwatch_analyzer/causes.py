@@ -63,7 +63,9 @@ def victims(
     deviation: NDArray[np.float64],
     alarming: NDArray[np.bool_],
     groups: NDArray[np.int64],
+    *,
     queue_known: NDArray[np.bool_],
+    missed: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Return which alarming links only feel another one's fault.
 
@@ -77,6 +79,9 @@ def victims(
         Shape (links,); blame is passed within a group only.
     queue_known
         Shape (links,); without its queue a sender can be neither blamed nor cleared.
+    missed
+        Shape (links,): links whose alarm stands and of which this window says nothing. What others
+        of the group feel now is theirs, as far as anybody can tell.
     """
     held_back = _beyond(deviation, _SENDS_LESS) & (deviation[:, _QUEUE] >= _QUEUE_EXCESS)
     starved = _beyond(deviation, _RECEIVES_LESS)
@@ -86,6 +91,9 @@ def victims(
     out = np.zeros(len(alarming), dtype=bool)
     for group in np.unique(groups[alarming]):
         rows = alarming & (groups == group)
+        if (missed & (groups == group)).any():
+            out |= rows & ~held_back
+            continue
         if rows.sum() < 2:
             continue
         for blamed in (held_back, starved & ~cleared, starved, resends, rows):

@@ -83,9 +83,10 @@ def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Wind
         # The pace was not known yet or has changed: what was begun would mix unequal times.
         nobody = np.zeros_like(collecting.fresh)
         collecting = replace(collecting, epoch_seconds=epoch, end=np.nan, fresh=nobody)
-    ends = np.ceil(frame.window_end / epoch - 1e-6) * epoch
+    ends = _epoch_ends(frame.window_end, epoch)
     known = np.isfinite(frame.values[:, [POSITION[name] for name in WINDOW_COLUMNS]]).any(axis=1)
-    fresh = known & ~(frame.window_end <= collecting.reported)
+    # Two windows of one epoch count once, or the time of the fleet would run ahead.
+    fresh = known & ~(ends <= _epoch_ends(collecting.reported, epoch))
     windows = []
     newest = float(np.max(ends[fresh], initial=-np.inf))
     if collecting.fresh.any() and newest > collecting.end:
@@ -106,6 +107,10 @@ def _epoch_seconds(frame: Frame) -> float:
     """Length over which reports belong together: a window, or a scrape if that is longer."""
     windows = np.ceil(frame.interval_seconds / frame.window_seconds - 1e-6)
     return float(max(windows, 1.0) * frame.window_seconds)
+
+
+def _epoch_ends(window_end: NDArray[np.float64], epoch: float) -> NDArray[np.float64]:
+    return np.asarray(np.ceil(window_end / epoch - 1e-6) * epoch)
 
 
 def _comes_too_late(collecting: Collecting, fresh: NDArray[np.bool_], newest: float) -> bool:

@@ -51,12 +51,20 @@ def judge_window(state: State, window: Window) -> State:
     deviation = deviations(seen.residual, accepted_usual(state.baseline))
     spread = group_spread(state.baseline, groups)
     raw = _scores(state, seen, deviation, spread)
-    felt = victims(deviation, raw >= ALARM, groups, np.isfinite(seen.level[:, _QUEUE]))
+    felt = victims(
+        deviation,
+        raw >= ALARM,
+        groups,
+        queue_known=np.isfinite(seen.level[:, _QUEUE]),
+        missed=state.status.degraded & np.isnan(raw),
+    )
     score = np.where(felt, np.minimum(raw, _VICTIM_SCORE), raw)
     state = replace(
         state,
         windows=state.windows + 1,
-        status=after_window(state.status, score, state.roster.peered, window.end),
+        status=after_window(
+            state.status, score, window.end, may_alarm=state.roster.peered, explained=felt
+        ),
         picture=_picture(state, seen, deviation, badness(deviation, spread)),
     )
     state = replace(state, accused=accusations(state, raw, groups))

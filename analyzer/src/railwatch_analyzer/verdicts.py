@@ -83,8 +83,10 @@ def no_status(links: int) -> Status:
 def after_window(
     status: Status,
     score: NDArray[np.float64],
-    may_alarm: NDArray[np.bool_],
     end: float,
+    *,
+    may_alarm: NDArray[np.bool_],
+    explained: NDArray[np.bool_],
 ) -> Status:
     """Return *status* after a window that ended at *end*.
 
@@ -94,12 +96,15 @@ def after_window(
         Shape (links,); NaN where the window says nothing of the link.
     may_alarm
         Shape (links,); a link without peers may become suspect and no more.
+    explained
+        Shape (links,): what the window holds against these is another link's fault. They stay
+        suspect, and it clears them: a link that was blamed too early is let go.
     """
     judged = np.isfinite(score)
     alarming = judged & (score >= ALARM)
-    quiet = judged & (score < SUSPICION)
+    quiet = judged & ((score < SUSPICION) | explained)
     pressure = status.pressure + np.where(alarming, np.minimum(score, NEEDED), 0.0) - quiet
-    pressure = np.clip(pressure, 0.0, NEEDED)
+    pressure = np.where(explained, 0.0, np.clip(pressure, 0.0, NEEDED))
     clear = np.where(quiet, status.clear + 1, np.where(judged, 0, status.clear))
     stands = status.degraded & ~(clear >= CLEAR_WINDOWS)
     degraded = stands | (may_alarm & alarming & (pressure >= NEEDED))
