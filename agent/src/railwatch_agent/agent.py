@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent at work: what runs in which thread, and who looks after it.
+
+The main thread supervises about once a second. The sampler's crews read fast counters, every
+collector has a worker, the web server answers from what they left behind.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from railwatch_agent.collectors.fast import FastReadings
+from railwatch_agent.collectors.host import HostCollector
+from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.collectors.tcp import TcpCollector
+from railwatch_agent.collectors.window import WindowCollector
+from railwatch_agent.inventory import Inventory
+from railwatch_agent.numbering import BookFile
+from railwatch_agent.sampler import Sampler
+from railwatch_agent.snapshot import Snapshot
+from railwatch_agent.sources.addresses import AddressReader
+from railwatch_agent.sources.host import HostSource
+from railwatch_agent.sources.qdisc import QueueReader
+from railwatch_agent.sources.sysfs import netdev_directory
+from railwatch_agent.stations import QueueStation, RailStation
+from railwatch_agent.tape import Tape
+from railwatch_agent.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from railwatch.clock import Clock
+    from railwatch_agent.collectors.base import Collector
+    from railwatch_agent.inventory import Rail
+    from railwatch_agent.settings import AgentSettings, SamplerSettings
+
+# What is looked back on: two minutes for the length of steps, and two windows in any case.
+_TAPE_SECONDS = 120.0
+
+
+class Agent:
+    """Everything that runs in one agent, put together; nothing is read before `start`."""
+
+    def __init__(self, settings: AgentSettings, *, clock: Clock, version: str) -> None:
+        self._disabled = frozenset(settings.collectors.disable)
+        self._sysfs = Path(settings.paths.sysfs)
+        self._clock = clock
+        self.inventory = Inventory(
+            sysfs=self._sysfs,
+            procfs=Path(settings.paths.procfs),
+            configured=settings.rails,
+            book_file=BookFile(Path(settings.paths.state)),
+            clock=clock,
+        )
+        self._tape = Tape(_tape_capacity(settings.sampler))
+        self._read_errors = 0
+        self._queues = QueueStation(QueueReader(), clock=clock, on_error=self._count_read_error)
+        self._sampler = Sampler(
+            rails=self.inventory.rails,
+            station=self._station,
+            queues=self._queues,
+            interval_seconds=settings.sampler.interval_seconds,
+            clock=clock,
+        )
+        self._netdevs: dict[int, NetdevCollector] = {}
+        self._for_node = self._node_collectors(settings)
+        self._workers = Workers(clock=clock)
+        self._is_sampling = False
+        self._was_ready = False
+        live = FastReadings(
+            rails=self.inventory.rails,
+            tape=self._tape,
+            sampler=self._sampler,
+            queues=self._queues,
+            read_errors=lambda: self._read_errors,
+            clock=clock,
+        )
+        self._snapshot = Snapshot(workers=self._workers, live=live.samples, version=version)
+
+    def start(self) -> None:
+        """Begin to look for rails."""
+        self._workers.employ([self.inventory])
+
+    def supervise(self) -> None:
+        """Follow the inventory and look after what hangs; call it about once a second."""
+        self._workers.employ([self.inventory, *self._rail_collectors(), *self._for_node])
+        self._sampler.supervise()
+        if not self._is_sampling:
+            self._is_sampling = True
+            self._sampler.start()
+
+    def stop(self) -> None:
+        """Begin nothing any more; threads that hang end with the process."""
+        self._workers.stop()
+        self._sampler.stop()
+
+    def metrics(self) -> bytes:
+        """Return the exposition of what is known now."""
+        return self._snapshot.render()
+
+    def has_taken_stock(self) -> bool:
+        """Whether the rails were looked for once, or that takes too long to wait for."""
+        return self._workers.were_attempted()
+
+    def is_healthy(self) -> bool:
+        """Whether rails are being sampled."""
+        return self._sampler.is_alive()
+
+    def is_ready(self) -> bool:
+        """Whether each collector has had its first round; stays so."""
+        self._was_ready |= self._is_sampling and self._workers.were_attempted()
+        return self._was_ready
+
+    def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
+        """The collectors of which there is one a node, those left out that are disabled."""
+        makers: dict[str, Callable[[], Collector]] = {
+            "window": lambda: WindowCollector(
+                tape=self._tape,
+                rails=self.inventory.rails,
+                line_rate=self._line_rate,
+                sample_seconds=settings.sampler.interval_seconds,
+                window_seconds=settings.sampler.window_seconds,
+                clock=self._clock,
+            ),
+            "tcp": lambda: TcpCollector(
+                RailAddresses(self.inventory.rails, AddressReader()),
+                monotonic=self._clock.monotonic,
+            ),
+            "host": lambda: HostCollector(HostSource(Path(settings.paths.procfs))),
+        }
+        return [make() for name, make in makers.items() if name not in self._disabled]
+
+    def _rail_collectors(self) -> Iterator[Collector]:
+        """The collectors of which there is one a rail."""
+        if NetdevCollector.name in self._disabled:
+            return
+        for rail in self.inventory.rails():
+            collector = self._netdevs.get(rail.number)
+            if collector is None:
+                collector = self._netdevs[rail.number] = NetdevCollector(
+                    rail.number, rails=self.inventory.rails, sysfs=self._sysfs
+                )
+            yield collector
+
+    def _line_rate(self, rail: Rail) -> float | None:
+        if rail.line_rate_override is not None:
+            return rail.line_rate_override
+        collector = self._netdevs.get(rail.number)
+        return None if collector is None else collector.line_rate
+
+    def _station(self, rail: Rail) -> RailStation:
+        return RailStation(
+            rail,
+            directory=netdev_directory(self._sysfs, rail.netdev),
+            track=self._tape.track(rail.number),
+            backlog=self._queues.backlog,
+            clock=self._clock,
+            on_error=self._count_read_error,
+        )
+
+    def _count_read_error(self) -> None:
+        self._read_errors += 1
+
+
+class RailAddresses:
+    """The rails' labels by their IP addresses."""
+
+    def __init__(self, rails: Callable[[], tuple[Rail, ...]], reader: AddressReader) -> None:
+        self._rails = rails
+        self._reader = reader
+
+    def __call__(self) -> dict[str, tuple[str, str]]:
+        """Return the labels as of now; raises SourceError."""
+        addresses = self._reader.read()
+        return {
+            address: rail.labels
+            for rail in self._rails()
+            if rail.ifindex is not None
+            for address in addresses.get(rail.ifindex, ())
+        }
+
+
+def _tape_capacity(sampler: SamplerSettings) -> int:
+    seconds = max(_TAPE_SECONDS, 2 * sampler.window_seconds + 10.0)
+    return math.ceil(seconds / sampler.interval_seconds)

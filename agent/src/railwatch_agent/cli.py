@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `railwatch-agent`: run the agent, or check what it would do."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from railwatch.clock import SystemClock
+from railwatch.exposition import CONTENT_TYPE
+from railwatch.settings import ConfigError, describe, scalar_keys
+from railwatch.web import Response, Server
+from railwatch_agent.agent import Agent
+from railwatch_agent.inventory import read_machine, take_stock
+from railwatch_agent.numbering import BookFile
+from railwatch_agent.settings import DEFAULT_FILE, ENVIRONMENT_PREFIX, AgentSettings, load_settings
+from railwatch_agent.sources.errors import SourceError
+from railwatch_agent.sources.route import default_route_interface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+log = logging.getLogger("railwatch_agent")
+
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+_SUPERVISION_SECONDS = 1.0
+_START_POLL_SECONDS = 0.05
+
+_PAGE = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>railwatch agent</title></head>
+<body><h1>railwatch agent</h1>
+<p><a href="/metrics">/metrics</a> <a href="/-/healthy">/-/healthy</a>
+<a href="/-/ready">/-/ready</a></p></body></html>
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; what is wrong with the settings is one line, and exit code 1."""
+    options = vars(_parser().parse_args(arguments))
+    verb: Callable[[AgentSettings], int] = options.pop("verb")
+    file: Path | None = options.pop("config")
+    flags = {path: text for path, text in options.items() if text is not None}
+    try:
+        return verb(load_settings(file, os.environ, flags))
+    except ConfigError as exc:
+        # A parser's message may go over several lines.
+        line = " ".join(str(exc).split())
+        sys.stderr.write(f"railwatch-agent: {line}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="railwatch-agent", description="Watches the rails of this node.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="sample the rails and serve /metrics", allow_abbrev=False)
+    check = verbs.add_parser("check", help="say what would be watched", allow_abbrev=False)
+    run.set_defaults(verb=_run)
+    check.set_defaults(verb=_check)
+    for command in (run, check):
+        _add_settings(command)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"settings; by default {DEFAULT_FILE}, if any"
+    )
+    for path, _ in scalar_keys(AgentSettings):
+        name = f"{ENVIRONMENT_PREFIX}_{path.replace('.', '_')}".upper()
+        # argparse formats help texts with %.
+        text = f"{describe(AgentSettings, path)} [{name}]".replace("%", "%%")
+        command.add_argument(f"--{path}", dest=path, metavar="VALUE", help=text)
+
+
+def _check(settings: AgentSettings) -> int:
+    """Print the rails that would be watched; changes nothing."""
+    book = BookFile(Path(settings.paths.state)).peek()
+    try:
+        route = default_route_interface(Path(settings.paths.procfs))
+        machine = read_machine(Path(settings.paths.sysfs), book, settings.rails, route)
+    except (SourceError, ValueError) as exc:
+        raise ConfigError(f"[paths] {exc}") from exc
+    _, rails = take_stock(book, machine, settings.rails)
+    lines = [
+        f"rail {rail.number}: device={rail.device} kind={rail.kind} "
+        f"pci_address={rail.pci_address or '-'} selected_by={rail.selected_by} "
+        f"present={int(rail.ifindex is not None)}"
+        for rail in rails
+    ]
+    sys.stdout.write("\n".join([*lines, "ok"]) + "\n")
+    return 0
+
+
+def _run(settings: AgentSettings) -> int:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    # Blocked and waited for, here and so in all threads: a handler could interrupt the main thread
+    # within the lock of the event that it would set.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    version = _version()
+    agent = Agent(settings, clock=SystemClock(), version=version)
+    server = Server(settings.server.listen, _routes(agent))
+    agent.start()
+    server.start()
+    try:
+        return _supervise(agent, f"version={version} listen={settings.server.listen}")
+    finally:
+        agent.stop()
+        server.close()
+
+
+def _supervise(agent: Agent, identity: str) -> int:
+    while not agent.has_taken_stock():
+        if _asked_to_stop(_START_POLL_SECONDS):
+            return 0
+    agent.supervise()
+    names = ",".join(f"{r.number}:{r.device}" for r in agent.inventory.rails())
+    log.info("started %s rails=%s", identity, names or "none")
+    # What is there by now stays; it need not be looked through for garbage again and again.
+    gc.collect()
+    gc.freeze()
+    while not _asked_to_stop(_SUPERVISION_SECONDS - time.monotonic() % _SUPERVISION_SECONDS):
+        agent.supervise()
+    log.info("stopping")
+    return 0
+
+
+def _asked_to_stop(wait_seconds: float) -> bool:
+    return signal.sigtimedwait(_STOP_SIGNALS, wait_seconds) is not None
+
+
+def _routes(agent: Agent) -> dict[str, Callable[[Mapping[str, str]], Response]]:
+    def state(holds: Callable[[], bool]) -> Response:
+        return Response(b"yes\n") if holds() else Response(b"no\n", status=503)
+
+    return {
+        "/": lambda _: Response(_PAGE, "text/html; charset=utf-8"),
+        "/metrics": lambda _: Response(agent.metrics(), CONTENT_TYPE),
+        "/-/healthy": lambda _: state(agent.is_healthy),
+        "/-/ready": lambda _: state(agent.is_ready),
+    }
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("railwatch-agent")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A histogram that one thread fills and others read."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from railwatch.catalogue import Distribution
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Histogram:
+    """Counts of values up to and including each of *edges*, and of those above."""
+
+    def __init__(self, edges: tuple[float, ...]) -> None:
+        self._edges = edges
+        self._counts = [0] * (len(edges) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        self._sum += value
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Count each of *values*."""
+        found = np.searchsorted(np.asarray(self._edges), values, side="left")
+        for index, count in enumerate(np.bincount(found, minlength=len(self._counts))):
+            self._counts[index] += int(count)
+        self._sum += float(values.sum())
+
+    def distribution(self) -> Distribution:
+        """Return the state as it is exposed: cumulative counts."""
+        *buckets, count = accumulate(self._counts)
+        return Distribution(tuple(buckets), count, self._sum)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's settings: every key of `agent.toml`, its default, its range and what it is for."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from railwatch.settings import ConfigError, key, load, section
+from railwatch.web import is_loopback, parse_listen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ENVIRONMENT_PREFIX = "RAILWATCH_AGENT"
+DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
+
+# What [collectors] disable may name; the command line puts one collector behind each.
+COLLECTORS = ("netdev", "window", "tcp", "host")
+
+# A window of fewer samples has no top decile to speak of.
+_LEAST_SAMPLES_A_WINDOW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`[server]`: where the agent answers."""
+
+    listen: str = key("127.0.0.1:9810", doc="HOST:PORT or [IPV6]:PORT to serve /metrics on.")
+    insecure: bool = key(
+        False, doc="Allow an address that other machines reach without TLS and authentication."
+    )
+
+    def __post_init__(self) -> None:
+        host, _ = parse_listen(self.listen)
+        if not self.insecure and not is_loopback(host):
+            raise ConfigError(
+                f"listen: {self.listen!r} is reachable from other machines without TLS and "
+                "authentication; set insecure = true to allow that"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PathSettings:
+    """`[paths]`: where the kernel shows itself and where the agent keeps what it must remember."""
+
+    procfs: str = key("/proc", doc="Where the host's proc file system is mounted.")
+    sysfs: str = key("/sys", doc="Where the host's sysfs is mounted.")
+    state: str = key(
+        "/var/lib/railwatch",
+        doc="Directory for the numbers of the rails; without it they last until the agent ends.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerSettings:
+    """`[sampler]`: how often the rails' byte counters are read, and how they are summed up."""
+
+    interval_seconds: float = key(
+        0.02, doc="From one fast sample to the next.", minimum=0.001, maximum=1.0
+    )
+    window_seconds: float = key(
+        5.0,
+        doc="Length of the windows, aligned to the wall clock; one value on all nodes.",
+        minimum=1.0,
+        maximum=300.0,
+    )
+
+    def __post_init__(self) -> None:
+        least = _LEAST_SAMPLES_A_WINDOW * self.interval_seconds
+        if self.window_seconds < least:
+            raise ConfigError(
+                f"window_seconds: must be at least {_LEAST_SAMPLES_A_WINDOW} times "
+                f"interval_seconds, {least:g}, got {self.window_seconds!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RailSettings:
+    """`[[rails]]`: one rail that is named rather than discovered."""
+
+    device: str = key(doc="The rail's network device, RDMA device or PCI address.")
+    rail: int | None = key(None, doc="Its number; by default the next free one.", minimum=0)
+    line_rate_bytes_per_second: float | None = key(
+        None, doc="Its line rate, in place of the one that the driver reports.", minimum=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSettings:
+    """`[collectors]`: what is left out."""
+
+    disable: tuple[str, ...] = key((), doc=f"Collectors to leave out: {', '.join(COLLECTORS)}.")
+
+    def __post_init__(self) -> None:
+        for name in self.disable:
+            if name not in COLLECTORS:
+                near = difflib.get_close_matches(name, COLLECTORS, n=1, cutoff=0.0)[0]
+                raise ConfigError(
+                    f"disable: unknown collector {name!r}; the nearest known one is {near!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The whole of `agent.toml`."""
+
+    server: ServerSettings = section(ServerSettings, doc="Where the agent answers.")
+    paths: PathSettings = section(PathSettings, doc="Where things are on this machine.")
+    sampler: SamplerSettings = section(SamplerSettings, doc="Fast sampling of the rails.")
+    rails: tuple[RailSettings, ...] = key((), doc="Rails that are named, in place of discovery.")
+    collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
+
+    def __post_init__(self) -> None:
+        _refuse_double((rail.device for rail in self.rails), "device")
+        _refuse_double((rail.rail for rail in self.rails if rail.rail is not None), "rail")
+
+
+def _refuse_double(values: Iterable[object], name: str) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ConfigError(f"[[rails]] {name}: {value!r} is given to {count} rails")
+
+
+def load_settings(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]
+) -> AgentSettings:
+    """Return the settings: flag before environment before *file* before default.
+
+    Without a *file* the default one is read if it is there.
+
+    Raises
+    ------
+    ConfigError
+        In one line that names the key.
+    """
+    if file is None and DEFAULT_FILE.exists():
+        file = DEFAULT_FILE
+    return load(
+        AgentSettings,
+        file=file,
+        environment=environment,
+        prefix=ENVIRONMENT_PREFIX,
+        flags=flags,
+    )

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent knows now, as one scrape sees it: fresh samples, and how the agent itself does."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from railwatch.catalogue import (
+    AGENT_BUILD_INFO,
+    AGENT_COLLECTOR_DURATION,
+    AGENT_COLLECTOR_SUCCESS,
+    AGENT_CPU_SECONDS,
+    AGENT_LAST_SUCCESS,
+    AGENT_READ_ERRORS,
+    Sample,
+)
+from railwatch.exposition import Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from railwatch_agent.workers import Report, Worker
+
+
+class Snapshot:
+    """Gathers samples at the moment of a scrape.
+
+    *workers* are those of the moment; *live* answers at once and reads nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: Iterable[Worker],
+        live: Callable[[], Iterable[Sample]],
+        version: str,
+    ) -> None:
+        self._workers = workers
+        self._live = live
+        self._version = version
+        self._renderer = Renderer()
+        # A renderer is for one thread at a time; two Prometheis may scrape at once.
+        self._lock = threading.Lock()
+
+    def render(self) -> bytes:
+        """Return the exposition of what is fresh."""
+        samples = list(self.samples())
+        with self._lock:
+            return self._renderer.render(samples)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield every sample that is fresh."""
+        workers = list(self._workers)
+        for worker in workers:
+            yield from worker.samples()
+        yield from self._live()
+        yield from _reported(worker.report() for worker in workers)
+        versions = (self._version, platform.python_version())
+        yield Sample(AGENT_BUILD_INFO, versions, 1)
+        yield Sample(AGENT_CPU_SECONDS, (), time.process_time())
+
+
+def _reported(reports: Iterable[Report]) -> Iterator[Sample]:
+    """Yield one set of series a name: collectors that share one are as good as the worst."""
+    by_name: dict[str, list[Report]] = {}
+    for report in reports:
+        by_name.setdefault(report.name, []).append(report)
+    for name, parts in by_name.items():
+        errors = sum(part.read_errors for part in parts)
+        yield Sample(AGENT_READ_ERRORS, (name,), errors)
+        if not all(part.was_attempted for part in parts):
+            continue
+        success = int(all(part.succeeded for part in parts))
+        duration = max(part.duration_seconds for part in parts)
+        yield Sample(AGENT_COLLECTOR_SUCCESS, (name,), success)
+        yield Sample(AGENT_COLLECTOR_DURATION, (name,), duration)
+        successes = [part.last_success for part in parts if part.last_success is not None]
+        if len(successes) == len(parts):
+            yield Sample(AGENT_LAST_SUCCESS, (name,), min(successes))

@@ -1,0 +1,1 @@
+"""Tests of the agent and of the package that it shares with the analyzer."""

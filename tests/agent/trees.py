@@ -1,0 +1,193 @@
+"""Scenario trees: /sys and /proc of a node, as the kernel documents their layout.
+
+Knowledge: Documentation/ABI/testing/sysfs-class-net, -statistics, sysfs-bus-pci, proc_pid_net(5),
+Documentation/accounting/psi.rst. `class/net/NAME` is a link into `devices`, `device` one back to
+the PCI function, and a function that is an RDMA adapter too has a directory `infiniband`.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Above any index that the machine of the tests has: its real queues and addresses are not ours.
+_FIRST_IFINDEX = 900_001
+
+_ZERO = dict.fromkeys(
+    (
+        "rx_bytes",
+        "tx_bytes",
+        "rx_packets",
+        "tx_packets",
+        "rx_errors",
+        "tx_errors",
+        "rx_dropped",
+        "tx_dropped",
+    ),
+    0,
+)
+_COUNTER_WIDTH = 20
+
+_STAT = "cpu  1000 0 500 8000 200 0 100 0 0 0\n"
+_MEMINFO = """MemTotal:       65536000 kB
+MemFree:        32768000 kB
+MemAvailable:   49152000 kB
+Buffers:         1024000 kB
+Cached:          8192000 kB
+Active:          8192000 kB
+Inactive:        4096000 kB
+Shmem:            102400 kB
+SReclaimable:     102400 kB
+Slab:             204800 kB
+"""
+_ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network device as a scenario describes it; `pci` None makes it virtual."""
+
+    name: str
+    pci: str | None = None
+    rdma: str | None = None
+    speed: str = "100000"
+    counters: Mapping[str, int] = field(default_factory=dict)
+    carrier_down_count: int | None = 0
+    numa_node: int = 0
+    driver: str = "mlx5_core"
+    link_type: int = 1
+    dev_port: int = 0
+    physical_port_name: str | None = None
+    is_admin_up: bool = True
+    has_carrier: bool = True
+    is_virtual_function: bool = False
+
+
+class Tree:
+    """`sys` and `proc` below *root*; devices can be added, changed and taken away at any time."""
+
+    def __init__(self, root: Path) -> None:
+        self.sysfs = root / "sys"
+        self.procfs = root / "proc"
+        self._indexes = 0
+        (self.sysfs / "class" / "net").mkdir(parents=True)
+        (self.procfs / "net").mkdir(parents=True)
+        (self.procfs / "pressure").mkdir()
+        (self.procfs / "stat").write_text(_STAT)
+        (self.procfs / "meminfo").write_text(_MEMINFO)
+        (self.procfs / "net" / "route").write_text(_ROUTES)
+        for resource, percent in (("cpu", "4.66"), ("io", "0.00"), ("memory", "1.50")):
+            text = f"some avg10={percent} avg60=0.00 avg300=0.00 total=1\n"
+            (self.procfs / "pressure" / resource).write_text(text)
+        self.add(Nic("lo", link_type=772, speed="0"))
+
+    def add(self, nic: Nic) -> Path:
+        """Add a device under a new interface index, as in the kernel; return its directory."""
+        self._indexes += 1
+        device = self._device(nic)
+        parent = self.sysfs / "devices" / "virtual" if device is None else device
+        directory = parent / "net" / nic.name
+        (directory / "statistics").mkdir(parents=True)
+        if device is not None:
+            (directory / "device").symlink_to(device)
+        for name, text in self._attributes(nic).items():
+            (directory / name).write_text(f"{text}\n")
+        for name, value in {**_ZERO, **nic.counters}.items():
+            (directory / "statistics" / name).write_bytes(_counter(value))
+        self.netdev(nic.name).symlink_to(directory)
+        return self.netdev(nic.name)
+
+    def remove(self, name: str) -> None:
+        """Take a device away, as when its driver gives it up."""
+        directory = self.netdev(name).resolve()
+        # Descriptors that are open would answer ENODEV; here their file is emptied at least.
+        for path in (directory / "statistics").iterdir():
+            if path.is_file():
+                os.truncate(path, 0)
+        self.netdev(name).unlink()
+        shutil.rmtree(directory)
+
+    def netdev(self, name: str) -> Path:
+        """The directory of a device in class/net."""
+        return self.sysfs / "class" / "net" / name
+
+    def count(self, name: str, **counters: int) -> None:
+        """Set counters in place, so that a descriptor that is open sees them."""
+        for counter, value in counters.items():
+            with (self.netdev(name) / "statistics" / counter).open("r+b") as file:
+                file.write(_counter(value))
+
+    def write(self, name: str, attribute: str, text: str) -> None:
+        """Set an attribute in place."""
+        (self.netdev(name) / attribute).write_text(f"{text}\n")
+
+    def replace_by_directory(self, name: str, attribute: str) -> None:
+        """Make reading an attribute fail with EISDIR."""
+        path = self.netdev(name) / attribute
+        path.unlink()
+        path.mkdir()
+
+    def replace_by_fifo(self, name: str, attribute: str) -> Path:
+        """Make reading an attribute hang until someone writes; return the FIFO."""
+        path = self.netdev(name) / attribute
+        path.unlink()
+        os.mkfifo(path)
+        return path
+
+    def route(self, *names: str) -> None:
+        """Lead the default route through *names*, the first with the lowest metric."""
+        lines = (
+            f"{name}\t00000000\t0100000A\t0003\t0\t0\t{metric}\t00000000\t0\t0\t0\n"
+            for metric, name in enumerate(names, start=100)
+        )
+        (self.procfs / "net" / "route").write_text(_ROUTES + "".join(lines))
+
+    def _device(self, nic: Nic) -> Path | None:
+        """Return the PCI function of a device, made if it is not there yet."""
+        if nic.pci is None:
+            return None
+        device = self.sysfs / "devices" / "pci0000:00" / "0000:00:01.0" / nic.pci
+        device.mkdir(parents=True, exist_ok=True)
+        (device / "numa_node").write_text(f"{nic.numa_node}\n")
+        if not (device / "driver").is_symlink():
+            (device / "driver").symlink_to(self.sysfs / "bus" / "pci" / "drivers" / nic.driver)
+        if nic.rdma is not None:
+            (device / "infiniband" / nic.rdma).mkdir(parents=True, exist_ok=True)
+        if nic.is_virtual_function:
+            (device / "physfn").mkdir()
+        return device
+
+    def _attributes(self, nic: Nic) -> dict[str, str]:
+        up = nic.is_admin_up and nic.has_carrier
+        found = {
+            "ifindex": str(_FIRST_IFINDEX + self._indexes),
+            "type": str(nic.link_type),
+            "dev_port": str(nic.dev_port),
+            "flags": "0x1003" if nic.is_admin_up else "0x1002",
+            "operstate": "up" if up else "down",
+            "speed": nic.speed,
+        }
+        # EINVAL while administratively down; a file that is absent is read the same way.
+        if nic.is_admin_up:
+            found["carrier"] = str(int(nic.has_carrier))
+        if nic.carrier_down_count is not None:
+            found["carrier_down_count"] = str(nic.carrier_down_count)
+        if nic.physical_port_name is not None:
+            found["phys_port_name"] = nic.physical_port_name
+        return found
+
+
+def _counter(value: int) -> bytes:
+    # Of one width: a shorter number written in place leaves nothing of a longer one behind.
+    return f"{value:<{_COUNTER_WIDTH}}\n".encode()
+
+
+def two_rails(root: Path) -> Tree:
+    """Two RoCE rails and a management port with the default route."""
+    tree = Tree(root)
+    tree.add(Nic("mgmt0", pci="0000:05:00.0", driver="igb", speed="1000"))
+    tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0"))
+    tree.add(Nic("rail1", pci="0000:af:00.0", rdma="mlx5_1", numa_node=1))
+    tree.route("mgmt0")
+    return tree
