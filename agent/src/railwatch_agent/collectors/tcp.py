@@ -120,7 +120,7 @@ class TcpCollector:
         addresses: Callable[[], Mapping[str, Rail]],
         reader: SocketReader | None = None,
         *,
-        interval_seconds: float = 1.0,
+        interval_seconds: float = 2.0,
         cpu_share: float = 0.01,
         monotonic: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.thread_time,
