@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from support.fetch import default_fetch
 from support.process import Process
+from support.service import Service
 from support.stack import Stack
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AGENT_PORT = 9810
 ANALYZER = "127.0.0.1:9811"
-_READY_SECONDS = 15.0
 # Programs are those of the environment that runs the tests.
 _BIN = Path(sys.executable).parent
 
@@ -79,35 +78,28 @@ def _agent(cluster: Cluster, node: Node, directory: Path, window_seconds: float)
     return Process([*_prefix(node.namespace), *argv], log=directory / "agent.log")
 
 
-class Analyzer:
+class Analyzer(Service):
     """`railwatch-analyzer run` in the fabric, with *source* as the body of its [source] table."""
+
+    name = "analyzer"
 
     def __init__(self, cluster: Cluster, directory: Path, source: str) -> None:
         prefix = _prefix(cluster.fabric.namespace)
-        config = directory / "analyzer.toml"
-        config.write_text(
+        super().__init__(directory, listen=ANALYZER, prefix=prefix)
+        (directory / "analyzer.toml").write_text(
             f"[source]\n{source}\n[cycle]\ninterval_seconds = 1\n"
             f'[server]\nlisten = "{ANALYZER}"\n[paths]\nstate = "{directory}"\n'
         )
-        argv = [str(_BIN / "railwatch-analyzer"), "run", "--config", str(config)]
-        self.process = Process([*prefix, *argv], log=directory / "analyzer.log")
-        self._fetch = default_fetch(prefix)
 
-    def __enter__(self) -> Self:
-        self.process.start()
-        self.process.wait_until(self._is_ready, _READY_SECONDS)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.stop()
+    def arguments(self) -> list[str]:
+        """The command line, program first."""
+        config = str(self.directory / "analyzer.toml")
+        return [str(_BIN / "railwatch-analyzer"), "run", "--config", config]
 
     def links(self) -> dict[str, Any]:
         """What `/api/v1/links` answers."""
-        found: dict[str, Any] = json.loads(self._fetch(f"http://{ANALYZER}/api/v1/links"))
+        found: dict[str, Any] = json.loads(self.fetch(f"{self.url}/api/v1/links"))
         return found
-
-    def _is_ready(self) -> bool:
-        return bool(self._fetch(f"http://{ANALYZER}/-/ready"))
 
     def has_learned(self) -> bool:
         """Whether every link is judged."""

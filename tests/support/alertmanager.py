@@ -4,15 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
-from support.fetch import Fetch, default_fetch
-from support.process import Process, free_address
+from support.fetch import Fetch
 from support.repository import ALERTMANAGER_CONFIG
+from support.service import Service
 
-_READY_SECONDS = 20.0
 _LAB_TIMINGS = {"group_wait": "1s", "group_interval": "1s"}
 
 
@@ -46,11 +45,10 @@ def _hasten(route: dict[str, Any]) -> None:
         _hasten(child)
 
 
-class Alertmanager:
-    """An Alertmanager that delivers everything to `webhook_url`.
+class Alertmanager(Service):
+    """An Alertmanager that delivers everything to `webhook_url`."""
 
-    `listen`, `prefix` and `fetch` are those of `Prometheus`.
-    """
+    name = "alertmanager"
 
     def __init__(
         self,
@@ -61,37 +59,21 @@ class Alertmanager:
         prefix: Sequence[str] = (),
         fetch: Fetch | None = None,
     ) -> None:
-        self.address = listen or free_address()
-        self.url = f"http://{self.address}"
-        self._directory = directory
-        self._config = lab_config(webhook_url)
-        self._fetch = fetch or default_fetch(prefix)
-        self.process = Process([*prefix, *self._argv()], log=directory / "alertmanager.log")
+        super().__init__(directory, listen=listen, prefix=prefix, fetch=fetch)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = yaml.safe_dump(lab_config(webhook_url))
+        (directory / "alertmanager.yml").write_text(config, encoding="utf-8")
 
-    def _argv(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """The command line, program first."""
         return [
             "prometheus-alertmanager",
-            f"--config.file={self._directory / 'alertmanager.yml'}",
-            f"--storage.path={self._directory / 'alertmanager-data'}",
+            f"--config.file={self.directory / 'alertmanager.yml'}",
+            f"--storage.path={self.directory / 'alertmanager-data'}",
             f"--web.listen-address={self.address}",
             "--cluster.listen-address=",
             "--log.level=warn",
         ]
-
-    def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._directory / "alertmanager.yml"
-        path.write_text(yaml.safe_dump(self._config), encoding="utf-8")
-        self.process.start()
-        try:
-            self.process.wait_until(lambda: self._fetch(f"{self.url}/-/ready"), _READY_SECONDS)
-        except BaseException:
-            self.process.stop()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.stop()
 
     def alerts(self) -> list[HeldAlert]:
         """Return the active alerts, inhibited ones included."""
@@ -101,5 +83,5 @@ class Alertmanager:
                 annotations=alert["annotations"],
                 is_inhibited=bool(alert["status"]["inhibitedBy"]),
             )
-            for alert in json.loads(self._fetch(f"{self.url}/api/v2/alerts"))
+            for alert in json.loads(self.fetch(f"{self.url}/api/v2/alerts"))
         ]

@@ -5,15 +5,14 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
-from support.fetch import Fetch, default_fetch
-from support.process import Process, free_address
+from support.fetch import Fetch
 from support.repository import PROMETHEUS_CONFIG, RULES
+from support.service import Service
 
-_READY_SECONDS = 20.0
 # Lab only: an alert sent before Alertmanager was discovered is repeated after this, not a minute.
 _RESEND_DELAY = "5s"
 
@@ -67,13 +66,10 @@ def _static(addresses: Sequence[str]) -> list[dict[str, Any]]:
     return [{"static_configs": [{"targets": list(addresses)}]}] if addresses else []
 
 
-class Prometheus:
-    """A Prometheus that scrapes `targets` (job → addresses) and notifies `alertmanager`.
+class Prometheus(Service):
+    """A Prometheus that scrapes `targets` (job → addresses) and notifies `alertmanager`."""
 
-    `prefix` goes before the program's arguments (`["ip", "netns", "exec", NAME]`); `fetch` then
-    defaults to one behind the same prefix. `listen` is `host:port`, by default a free loopback
-    port of the machine.
-    """
+    name = "prometheus"
 
     def __init__(
         self,
@@ -85,18 +81,17 @@ class Prometheus:
         prefix: Sequence[str] = (),
         fetch: Fetch | None = None,
     ) -> None:
-        self.address = listen or free_address()
-        self.url = f"http://{self.address}"
-        self._directory = directory
-        self._config = lab_config(targets, alertmanager)
-        self._fetch = fetch or default_fetch(prefix)
-        self.process = Process([*prefix, *self._argv()], log=directory / "prometheus.log")
+        super().__init__(directory, listen=listen, prefix=prefix, fetch=fetch)
+        config = yaml.safe_dump(lab_config(targets, alertmanager))
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "prometheus.yml").write_text(config, encoding="utf-8")
 
-    def _argv(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """The command line, program first."""
         return [
             "prometheus",
-            f"--config.file={self._directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self._directory / 'prometheus-data'}",
+            f"--config.file={self.directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.directory / 'prometheus-data'}",
             f"--web.listen-address={self.address}",
             f"--rules.alert.resend-delay={_RESEND_DELAY}",
             "--web.enable-lifecycle",
@@ -104,21 +99,6 @@ class Prometheus:
             "--web.enable-remote-write-receiver",
             "--log.level=warn",
         ]
-
-    def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._directory / "prometheus.yml"
-        path.write_text(yaml.safe_dump(self._config), encoding="utf-8")
-        self.process.start()
-        try:
-            self.process.wait_until(lambda: self._fetch(f"{self.url}/-/ready"), _READY_SECONDS)
-        except BaseException:
-            self.process.stop()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.stop()
 
     def query(self, expr: str, *, at_seconds: float | None = None) -> list[QueriedSample]:
         """Return the instant vector (or scalar, as one sample) of `expr`, now or at a Unix time."""
@@ -141,6 +121,6 @@ class Prometheus:
         ]
 
     def _api(self, path: str) -> dict[str, Any]:
-        answer = json.loads(self._fetch(f"{self.url}/api/v1/{path}"))
+        answer = json.loads(self.fetch(f"{self.url}/api/v1/{path}"))
         data: dict[str, Any] = answer["data"]
         return data

@@ -8,44 +8,26 @@ from typing import Self
 
 from support import webhook as webhook_program
 from support.alertmanager import Alertmanager
-from support.fetch import Fetch, default_fetch
-from support.process import Process, free_address
 from support.prometheus import Prometheus
+from support.service import Service
 from support.webhook import WebhookLog
 
-_READY_SECONDS = 10.0
 
+class WebhookReceiver(Service):
+    """The webhook program, and the log of what it received."""
 
-class WebhookReceiver:
-    """The webhook program, and the log of what it received; arguments as for `Prometheus`."""
+    name = "webhook"
+    ready_path = "/"
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        listen: str | None = None,
-        prefix: Sequence[str] = (),
-        fetch: Fetch | None = None,
-    ) -> None:
-        self.address = listen or free_address()
-        self.url = f"http://{self.address}/"
-        self.log = WebhookLog(directory / "webhook.jsonl")
-        self._fetch = fetch or default_fetch(prefix)
+    @property
+    def log(self) -> WebhookLog:
+        """What it received so far."""
+        return WebhookLog(self.directory / "webhook.jsonl")
+
+    def arguments(self) -> list[str]:
+        """The command line, program first."""
         program = [sys.executable, str(webhook_program.__file__)]
-        arguments = [f"--listen={self.address}", f"--output={self.log.path}"]
-        self.process = Process([*prefix, *program, *arguments], log=directory / "webhook.log")
-
-    def __enter__(self) -> Self:
-        self.process.start()
-        try:
-            self.process.wait_until(lambda: self._fetch(self.url) == b"", _READY_SECONDS)
-        except BaseException:
-            self.process.stop()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.stop()
+        return [*program, f"--listen={self.address}", f"--output={self.log.path}"]
 
 
 class Stack:

@@ -65,6 +65,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def refuse_public(listen: str, *, insecure: bool) -> None:
+    """Refuse an address that other machines reach, unless that is meant.
+
+    Raises
+    ------
+    ConfigError
+        If *listen* is such an address, or none at all.
+    """
+    host, _ = parse_listen(listen)
+    if not insecure and not is_loopback(host):
+        raise ConfigError(
+            f"listen: {listen!r} is reachable from other machines without TLS and "
+            "authentication; set insecure = true to allow that"
+        )
+
+
 class Server:
     """Serves *routes* (path → function of the query) on *listen* from a thread of its own.
 

@@ -7,7 +7,7 @@ import urllib.parse
 from dataclasses import dataclass
 
 from railwatch.settings import ConfigError, key, section
-from railwatch.web import is_loopback, parse_listen
+from railwatch.web import parse_listen, refuse_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,7 @@ class ServerSettings:
     )
 
     def __post_init__(self) -> None:
-        host, _ = parse_listen(self.listen)
-        if not is_loopback(host) and not self.insecure:
-            raise ConfigError(
-                f"listen: {self.listen!r} can be reached from other machines; "
-                "set insecure = true to allow that"
-            )
+        refuse_public(self.listen, insecure=self.insecure)
 
 
 @dataclass(frozen=True, slots=True)
