@@ -397,12 +397,24 @@ def test_a_queue_that_cannot_be_read_is_unknown_and_logged_once(
 
 def test_queues_that_are_dear_are_read_less_often() -> None:
     clock = FakeClock()
-    source = FakeQueueSource(on_read=lambda: clock.advance(0.001))
-    station = _queue_station(source, clock)
+    cpu = FakeClock()
+    source = FakeQueueSource(on_read=lambda: cpu.advance(0.001))
+    station = QueueStation(source, clock=clock, on_error=lambda: None, cpu_seconds=cpu.monotonic)
     for _ in range(500):
         station.read(clock.monotonic())
 
-    assert station.affordable_interval_seconds == pytest.approx(2.0, rel=0.01)
+    assert station.affordable_interval_seconds == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_queue_is_not_read_less_often_for_what_others_take_of_the_cpu() -> None:
+    """On a busy host a read takes long and costs as little as ever."""
+    clock = FakeClock()
+    source = FakeQueueSource(on_read=lambda: clock.advance(0.1))
+    station = QueueStation(source, clock=clock, on_error=lambda: None, cpu_seconds=lambda: 0.0)
+    for _ in range(100):
+        station.read(clock.monotonic())
+
+    assert station.affordable_interval_seconds == 0.0
 
 
 def test_the_tracks_of_a_tape_are_written_by_their_rails(tmp_path: Path) -> None:

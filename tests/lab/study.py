@@ -113,7 +113,7 @@ class Laboratory:
         place = (cell.alert, node_of(node), str(rail))
 
         def named() -> bool:
-            return place in [_place(alert) for alert in self._alerts()[known:]]
+            return place in self._accused(known)
 
         began, seconds = time.time(), None
         with cell.inject(self._cluster, node, rail):
@@ -122,11 +122,21 @@ class Laboratory:
             except DeadlineError:
                 pass
             else:
-                first = next(a for a in self._alerts()[known:] if _place(a) == place)
-                seconds = first.received_seconds - began
+                seconds = self._accused(known)[place] - began
         wait_until(self._is_quiet, _RESOLVE_SECONDS, "everything resolved", poll_seconds=0.5)
-        others = {_place(alert) for alert in self._alerts()[known:]} - {place}
+        others = set(self._accused(known)) - {place}
         return Run(seconds, tuple(" ".join(other) for other in sorted(others)))
+
+    def _accused(self, known: int) -> dict[tuple[str, str, str], float]:
+        """Places accused since the first *known* alerts, and when the webhook heard first.
+
+        A group that changes repeats the ends of earlier alerts: those accuse nobody.
+        """
+        found: dict[tuple[str, str, str], float] = {}
+        for alert in self._alerts()[known:]:
+            if alert.status == "firing":
+                found.setdefault(_place(alert), alert.received_seconds)
+        return found
 
     def _is_quiet(self) -> bool:
         newest = {_place(alert): alert.status for alert in self._alerts()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from railwatch_agent.sources.files import CounterPair
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0
 # Share of a core that reading queues may cost. The dump lists every queue of every interface, a
 # thousand on a node with eight multi-queue NICs, and then is asked for less often.
-_QUEUE_CPU_SHARE = 0.0005
+_QUEUE_CPU_SHARE = 0.001
 _QUEUE_COST_WEIGHT = 0.05
 # A backlog that was read longer ago says nothing about now.
 _BACKLOG_SECONDS = 0.25
@@ -149,8 +150,18 @@ class QueueStation:
 
     what = "queueing disciplines"
 
-    def __init__(self, source: QueueSource, *, clock: Clock, on_error: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        source: QueueSource,
+        *,
+        clock: Clock,
+        on_error: Callable[[], None],
+        cpu_seconds: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._source = source
+        # Not the time that passes: on a busy host that is mostly others', and a queue that is read
+        # seldom is a guess.
+        self._cpu_seconds = cpu_seconds
         self._monotonic = clock.monotonic
         self._on_error = on_error
         self._queues: Mapping[int, Queue] = {}
@@ -163,16 +174,17 @@ class QueueStation:
         """Read all queues once."""
         if now < self._resume:
             return
+        began = self._cpu_seconds()
         try:
             queues = self._source.read()
         except Exception as exc:
             # As above.
             self._failed(now, exc)
             return
-        after = self._monotonic()
-        self._queues, self._read_at = queues, after
+        cost = self._cpu_seconds() - began
+        self._queues, self._read_at = queues, self._monotonic()
         self._is_failing = False
-        self._cost_seconds += _QUEUE_COST_WEIGHT * (after - now - self._cost_seconds)
+        self._cost_seconds += _QUEUE_COST_WEIGHT * (cost - self._cost_seconds)
 
     @property
     def affordable_interval_seconds(self) -> float:
