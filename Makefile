@@ -19,7 +19,7 @@ $(VENV)/ready: agent/pyproject.toml analyzer/pyproject.toml pyproject.toml const
 		{ echo "railwatch needs Python 3.11 or newer as '$(PYTHON)'" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "railwatch needs Python's venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		--group dev -e agent -e 'analyzer[offline]'
