@@ -136,6 +136,21 @@ def test_a_victim_is_not_accused_while_the_culprit_cannot_be_seen() -> None:
     assert lines == []
 
 
+def test_nobody_is_accused_in_one_window_that_lacks_a_peer() -> None:
+    """Whoever was not heard may be the culprit: its victim alone would look like one."""
+    fleet = Fleet()
+    state = learned(fleet)
+    sender, receiver = fleet.links[3], fleet.links[4]
+    both = {sender: capped(0.25), receiver: capped(0.25, "receive")}
+    late = without(fleet.window(both), sender)
+    state, early = fold(state, [late, replace(late, time=late.time + 2 * WINDOW)])
+
+    state, lines = judge(state, fleet.window(both))
+
+    assert early == []
+    assert [f.node for f in lines] == [sender.node]
+
+
 def test_a_link_that_was_blamed_too_early_is_let_go() -> None:
     """At first only the sender shows; then the receiver does, and is to blame."""
     fleet = Fleet()

@@ -27,7 +27,6 @@ from railwatch_analyzer.verdicts import (
 
 _STEP = 5.0
 _YES = np.ones(1, dtype=bool)
-_NOT = np.array([False])
 _NO = np.zeros(1, dtype=bool)
 _UNKNOWN = math.nan
 _QUIET = 0.0
@@ -50,7 +49,9 @@ def _told(
     begun = status.judged_at[0] if np.isfinite(status.judged_at[0]) else 0.0
     for number, score in enumerate(story, start=1):
         end = begun + number * _STEP
-        status = after_window(status, np.array([score]), end, may_alarm=may_alarm, explained=_NOT)
+        status = after_window(
+            status, np.array([score]), end, may_alarm=may_alarm, explained=_NO, unsure=_NO
+        )
         told.append(status)
     return told
 
@@ -107,7 +108,9 @@ def test_an_alarm_begins_only_with_an_alarming_window(story: list[float]) -> Non
 def test_a_window_that_says_nothing_changes_nothing(story: list[float]) -> None:
     before = [no_status(1), *_told(story)][-1]
 
-    after = after_window(before, np.array([_UNKNOWN]), 1e9, may_alarm=_YES, explained=_NOT)
+    after = after_window(
+        before, np.array([_UNKNOWN]), 1e9, may_alarm=_YES, explained=_NO, unsure=_NO
+    )
 
     for field in Status.__slots__:
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
@@ -148,6 +151,7 @@ def test_links_do_not_touch_each_other(stories: list[tuple[float, float]]) -> No
             number * _STEP,
             may_alarm=np.ones(2, dtype=bool),
             explained=np.zeros(2, dtype=bool),
+            unsure=np.zeros(2, dtype=bool),
         )
 
     for row in range(2):
@@ -179,7 +183,9 @@ def test_what_was_held_against_a_link_before_a_long_silence_does_not_count_after
     late = 10 * HOLD_SECONDS
     silent = after_silence(_last([_QUIET, _WEAK]), late)
 
-    status = after_window(silent, np.array([_WEAK]), late, may_alarm=_YES, explained=_NOT)
+    status = after_window(
+        silent, np.array([_WEAK]), late, may_alarm=_YES, explained=_NO, unsure=_NO
+    )
 
     assert not status.degraded[0]
     assert status.onset[0] == 2 * _STEP, "the last window before that is known of"
@@ -217,3 +223,13 @@ def test_a_verdict_without_news_becomes_unknown_while_the_alarm_holds(story: lis
 
     assert _verdict(status, age=HOLD_SECONDS) is Verdict.UNKNOWN
     assert after_silence(status, _STEP + HOLD_SECONDS).degraded == status.degraded
+
+
+def test_a_window_in_which_somebody_was_not_heard_is_not_enough_by_itself() -> None:
+    fresh = no_status(1)
+    strong = np.array([2 * NEEDED])
+
+    once = after_window(fresh, strong, 0.0, may_alarm=_YES, explained=_NO, unsure=_YES)
+    twice = after_window(once, strong, _STEP, may_alarm=_YES, explained=_NO, unsure=_YES)
+
+    assert (bool(once.degraded[0]), bool(twice.degraded[0])) == (False, True)

@@ -23,7 +23,7 @@ from railwatch_analyzer.features import (
     values_of,
 )
 from railwatch_analyzer.peers import group_numbers
-from railwatch_analyzer.state import Picture, Silence, State
+from railwatch_analyzer.state import Picture, Silence, State, present
 from railwatch_analyzer.verdicts import ALARM, SUSPICION, after_window
 
 if TYPE_CHECKING:
@@ -63,7 +63,12 @@ def judge_window(state: State, window: Window) -> State:
         state,
         windows=state.windows + 1,
         status=after_window(
-            state.status, score, window.end, may_alarm=state.roster.peered, explained=felt
+            state.status,
+            score,
+            window.end,
+            may_alarm=state.roster.peered,
+            explained=felt,
+            unsure=_unsure(state, seen, groups, window.end),
         ),
         picture=_picture(state, seen, deviation, badness(deviation, spread)),
     )
@@ -87,6 +92,14 @@ def _scores(
         unusual = anomaly_scores(state.detector, badness(deviation[judged], spread[judged]))
         out[judged] = np.minimum(unusual, effect(deviation[judged]))
     return out
+
+
+def _unsure(
+    state: State, seen: Comparison, groups: NDArray[np.int64], end: float
+) -> NDArray[np.bool_]:
+    """Which links have a group of which somebody who is there was not heard in this window."""
+    unheard = present(state, end) & (seen.silence == Silence.NO_DATA)
+    return np.isin(groups, groups[unheard])
 
 
 def _picture(

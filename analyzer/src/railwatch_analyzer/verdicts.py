@@ -87,6 +87,7 @@ def after_window(
     *,
     may_alarm: NDArray[np.bool_],
     explained: NDArray[np.bool_],
+    unsure: NDArray[np.bool_],
 ) -> Status:
     """Return *status* after a window that ended at *end*.
 
@@ -99,11 +100,15 @@ def after_window(
     explained
         Shape (links,): what the window holds against these is another link's fault. They stay
         suspect, and it clears them: a link that was blamed too early is let go.
+    unsure
+        Shape (links,): not all of the group were heard in this window, and who was not may be to
+        blame. No single window is enough then.
     """
     judged = np.isfinite(score)
     alarming = judged & (score >= ALARM)
     quiet = judged & ((score < SUSPICION) | explained)
-    pressure = status.pressure + np.where(alarming, np.minimum(score, NEEDED), 0.0) - quiet
+    most = np.where(unsure, NEEDED / 2, NEEDED)
+    pressure = status.pressure + np.where(alarming, np.minimum(score, most), 0.0) - quiet
     pressure = np.where(explained, 0.0, np.clip(pressure, 0.0, NEEDED))
     clear = np.where(quiet, status.clear + 1, np.where(judged, 0, status.clear))
     stands = status.degraded & ~(clear >= CLEAR_WINDOWS)
