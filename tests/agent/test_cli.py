@@ -54,6 +54,12 @@ _MISTAKES = {
         "[collectors] disable: unknown collector 'netdef'",
         "'netdev'",
     ),
+    "unknown ethtool key": ("[ethtool]\nstatistic = []", "unknown key", "'statistics'"),
+    "no name": ("[ethtool]\nstatistics = ['']", "statistics: a name has 1 to 32 bytes, got ''"),
+    "long name": (f"[ethtool]\nstatistics = ['{'x' * 33}']", "a name has 1 to 32 bytes"),
+    "name twice": ("[ethtool]\nstatistics = ['a', 'a']", "statistics: 'a' is named 2 times"),
+    "path in place of a counter": ("[rdma]\ncounters = ['a/b']", "the name of a file has no '/'"),
+    "counter twice": ("[rdma]\ncounters = ['a', 'a']", "counters: 'a' is named 2 times"),
     "public address": ("[server]\nlisten = '0.0.0.0:9810'", "insecure = true"),
     "every address": ("[server]\nlisten = ':9810'", "insecure = true"),
     "no port": ("[server]\nlisten = 'localhost'", "[server] listen: expected HOST:PORT"),
@@ -147,8 +153,8 @@ def test_check_says_what_would_be_watched_and_changes_nothing(tmp_path: Path) ->
 
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "rail 0: device=rail0 kind=roce pci_address=0000:3b:00.0 selected_by=rdma present=1",
-        "rail 1: device=rail1 kind=roce pci_address=0000:af:00.0 selected_by=rdma present=1",
+        "rail 0: device=mlx5_0 kind=roce pci_address=0000:3b:00.0 selected_by=rdma present=1",
+        "rail 1: device=mlx5_1 kind=roce pci_address=0000:af:00.0 selected_by=rdma present=1",
         "ok",
     ]
     assert not (tmp_path / "state").exists()
@@ -161,9 +167,9 @@ def test_check_knows_the_numbers_that_were_given(tmp_path: Path) -> None:
     tree.remove("rail0")
     done = run_command("check", *_paths(tree, tmp_path))
 
-    assert [line[:24] for line in done.stdout.splitlines()] == [
-        "rail 0: device=rail0 kin",
-        "rail 1: device=rail1 kin",
+    assert [line[:21] for line in done.stdout.splitlines()] == [
+        "rail 0: device=mlx5_0",
+        "rail 1: device=mlx5_1",
         "ok",
     ]
     assert "present=0" in done.stdout.splitlines()[0]

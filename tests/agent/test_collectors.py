@@ -24,9 +24,12 @@ from railwatch.catalogue import (
     ReadFailure,
     Sample,
 )
+from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.host import HostCollector
+from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.settings import COLLECTORS
@@ -245,5 +248,6 @@ def test_one_part_of_the_host_that_cannot_be_read_costs_that_part(tmp_path: Path
 
 def test_what_can_be_disabled_is_what_there_is() -> None:
     names = {NetdevCollector.name, WindowCollector.name, HostCollector.name, "tcp"}
+    names |= {EthtoolCollector.name, InfinibandCollector.name, PcieCollector.name}
 
     assert set(COLLECTORS) == names

@@ -43,8 +43,8 @@ class Node:
         return self.inventory.rails()
 
     def numbers(self) -> dict[str, int]:
-        """Return the numbers by device after a scan."""
-        return {rail.device: rail.number for rail in self.scan()}
+        """Return the numbers by network device after a scan."""
+        return {rail.netdev: rail.number for rail in self.scan()}
 
     def settle(self) -> None:
         """Let a first boot be over."""
@@ -69,7 +69,7 @@ def test_rdma_capable_devices_are_rails_by_pci_order(tmp_path: Path) -> None:
 def test_what_a_rail_is(node: Node) -> None:
     rail = node.scan()[1]
 
-    assert rail.labels == ("1", "rail1")
+    assert rail.labels == ("1", "mlx5_1")
     assert (rail.kind, rail.selected_by) == (Kind.ROCE, Rule.RDMA)
     assert (rail.driver, rail.pci_address, rail.numa_node) == ("mlx5_core", "0000:af:00.0", 1)
 
@@ -80,7 +80,7 @@ def test_a_node_without_rdma_has_its_default_route_as_rail(tmp_path: Path) -> No
     node.tree.add(Nic("bond0"))
     node.tree.route("bond0", "eth0")
 
-    assert [(r.device, r.selected_by) for r in node.scan()] == [("bond0", Rule.DEFAULT_ROUTE)]
+    assert [(r.netdev, r.selected_by) for r in node.scan()] == [("bond0", Rule.DEFAULT_ROUTE)]
 
 
 def test_a_node_without_a_default_route_has_its_physical_devices_as_rails(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_node_without_a_default_route_has_its_physical_devices_as_rails(tmp_pa
     node.tree.add(Nic("eth1", pci="0000:06:00.0", is_admin_up=False))
     node.tree.add(Nic("docker0"))
 
-    assert [(r.device, r.selected_by) for r in node.scan()] == [("eth0", Rule.PHYSICAL)]
+    assert [(r.netdev, r.selected_by) for r in node.scan()] == [("eth0", Rule.PHYSICAL)]
 
 
 def test_a_node_with_nothing_has_no_rails_and_says_so_once(
@@ -142,11 +142,11 @@ def test_a_nic_that_is_gone_keeps_its_number_and_comes_back_under_another_name(n
     node.tree.add(Nic("renamed", pci="0000:3b:00.0", rdma="mlx5_0"))
     back = node.scan()
 
-    assert [(r.number, r.device, r.ifindex is None) for r in gone] == [
+    assert [(r.number, r.netdev, r.ifindex is None) for r in gone] == [
         (0, "rail0", True),
         (1, "rail1", False),
     ]
-    assert [(r.number, r.device, r.ifindex is None) for r in back] == [
+    assert [(r.number, r.netdev, r.ifindex is None) for r in back] == [
         (0, "renamed", False),
         (1, "rail1", False),
     ]
@@ -198,7 +198,7 @@ def test_rails_that_are_all_gone_do_not_give_way_to_the_default_route(node: Node
     node.tree.remove("rail0")
     node.tree.remove("rail1")
 
-    assert [(r.device, r.ifindex) for r in node.scan()] == [("rail0", None), ("rail1", None)]
+    assert [(r.netdev, r.ifindex) for r in node.scan()] == [("rail0", None), ("rail1", None)]
 
 
 def test_rdma_that_comes_later_takes_the_place_of_the_default_route(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_default_route_that_moves_takes_the_rail_with_it(tmp_path: Path) -> No
     node.settle()
     node.tree.route("eth1")
 
-    assert [rail.device for rail in node.scan()] == ["eth1"]
+    assert [rail.netdev for rail in node.scan()] == ["eth1"]
 
 
 def test_another_nic_under_the_name_of_one_that_is_gone_is_another_rail(node: Node) -> None:
@@ -239,7 +239,7 @@ def test_another_nic_under_the_name_of_one_that_is_gone_is_another_rail(node: No
     node.tree.remove("rail0")
     node.tree.add(Nic("rail0", pci="0000:d8:00.0", rdma="mlx5_7"))
 
-    assert [(r.number, r.device, r.pci_address, r.ifindex is None) for r in node.scan()] == [
+    assert [(r.number, r.netdev, r.pci_address, r.ifindex is None) for r in node.scan()] == [
         (0, "rail0", "0000:3b:00.0", True),
         (1, "rail1", "0000:af:00.0", False),
         (2, "rail0", "0000:d8:00.0", False),
@@ -261,7 +261,7 @@ def test_configured_rails_are_the_only_ones_in_their_order(tmp_path: Path) -> No
 
     rails = node.scan()
 
-    assert [(r.number, r.device, r.selected_by, r.line_rate_override) for r in rails] == [
+    assert [(r.number, r.netdev, r.selected_by, r.line_rate_override) for r in rails] == [
         (0, "mgmt0", Rule.CONFIGURED, None),
         (1, "rail0", Rule.CONFIGURED, 1e9),
     ]
@@ -286,7 +286,7 @@ def test_a_rail_can_be_named_in_three_ways(tmp_path: Path, device: str) -> None:
 def test_a_configured_rail_that_never_was_there_is_not_present(tmp_path: Path) -> None:
     node = Node(tmp_path, RailSettings("eth7", rail=7))
 
-    assert [(r.number, r.device, r.ifindex) for r in node.scan()] == [(7, "eth7", None)]
+    assert [(r.number, r.netdev, r.ifindex) for r in node.scan()] == [(7, "eth7", None)]
 
 
 def test_a_configured_rail_keeps_its_number_when_it_first_comes(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_configured_rail_that_is_gone_keeps_its_number(tmp_path: Path) -> None
     node.restart()
 
     assert [(r.labels, r.ifindex, r.pci_address) for r in node.scan()] == [
-        (("5", "rail1"), None, "0000:af:00.0")
+        (("5", "mlx5_1"), None, "0000:af:00.0")
     ]
 
 

@@ -108,7 +108,7 @@ def test_a_counter_that_is_never_answered_leaves_one_rail_out(tmp_path: Path, tr
         assert agent.value(_BYTES, rail="0") is None
         assert agent.status("/-/healthy") == 200
         assert agent.log.count("a read does not return; going on without it") == 1
-        assert "rail=0 device=rail0: a read does not return" in agent.log
+        assert "rail=0 device=mlx5_0: a read does not return" in agent.log
 
         hung = fifo.rename(fifo.with_name("hung"))
         fifo.write_text("13\n")
@@ -146,7 +146,7 @@ def test_a_byte_counter_that_cannot_be_read_costs_one_rail(tmp_path: Path, tree:
 
         assert agent.value(_BYTES, rail="0") is None
         assert agent.value(_BYTES, rail="1") == 0
-        assert agent.log.count("rail=0 device=rail0 cannot be sampled") == 1
+        assert agent.log.count("rail=0 device=mlx5_0 cannot be sampled") == 1
 
 
 def test_a_nic_that_disappears_keeps_its_number_and_gets_it_back_under_another_name(
@@ -155,14 +155,15 @@ def test_a_nic_that_disappears_keeps_its_number_and_gets_it_back_under_another_n
     assert agent.value("railwatch_rail_present", rail="0") == 1
     tree.remove("rail0")
 
-    agent.wait_for_value(0, "railwatch_rail_present", rail="0", device="rail0")
+    agent.wait_for_value(0, "railwatch_rail_present", rail="0", device="mlx5_0")
     assert agent.value("railwatch_rail_up", rail="0") == 0
     agent.wait_for_value(None, _BYTES, rail="0")
     assert agent.value("railwatch_rail_present", rail="1") == 1
 
     tree.add(Nic("renamed", pci="0000:3b:00.0", rdma="mlx5_0", counters={"rx_bytes": 99}))
-    agent.wait_for_value(1, "railwatch_rail_present", rail="0", device="renamed")
-    agent.wait_for_value(99, _BYTES, rail="0", device="renamed")
+    agent.wait_for_value(1, "railwatch_rail_info", rail="0", device="mlx5_0", netdev="renamed")
+    agent.wait_for_value(1, "railwatch_rail_present", rail="0", device="mlx5_0")
+    agent.wait_for_value(99, _BYTES, rail="0", device="mlx5_0")
     assert agent.value("railwatch_agent_rails") == 2
 
 
@@ -171,8 +172,8 @@ def test_a_number_outlives_the_agent_and_the_nic(tmp_path: Path, tree: Tree) -> 
         pass
     tree.remove("rail0")
     with Program(tmp_path, tree) as agent:
-        assert agent.value("railwatch_rail_present", rail="0", device="rail0") == 0
-        assert agent.value("railwatch_rail_present", rail="1", device="rail1") == 1
+        assert agent.value("railwatch_rail_present", rail="0", device="mlx5_0") == 0
+        assert agent.value("railwatch_rail_present", rail="1", device="mlx5_1") == 1
 
 
 def test_a_counter_that_begins_anew_is_exposed_as_it_is(tree: Tree, agent: Program) -> None:
@@ -216,7 +217,7 @@ def test_a_damaged_inventory_is_moved_aside_and_begun_anew(tmp_path: Path, tree:
     state.mkdir()
     (state / "inventory.json").write_text('{"format": 1, "rails": [')
     with Program(tmp_path, tree) as agent:
-        assert agent.value("railwatch_rail_present", rail="0", device="rail0") == 1
+        assert agent.value("railwatch_rail_present", rail="0", device="mlx5_0") == 1
         assert "is damaged" in agent.log
 
     assert (state / "inventory.json.refused").read_text() == '{"format": 1, "rails": ['
@@ -226,7 +227,7 @@ def test_a_damaged_inventory_is_moved_aside_and_begun_anew(tmp_path: Path, tree:
 def test_the_first_line_says_what_runs(agent: Program) -> None:
     line = next(line for line in agent.log.splitlines() if "started" in line)
 
-    assert re.search(rf"version=\S+ listen={agent.address} rails=0:rail0,1:rail1", line)
+    assert re.search(rf"version=\S+ listen={agent.address} rails=0:mlx5_0,1:mlx5_1", line)
 
 
 def test_it_stops_when_asked_even_while_reads_hang(tmp_path: Path, tree: Tree) -> None:

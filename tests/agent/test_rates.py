@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railwatch.rates import delta, deltas, interval_rates
+from railwatch.rates import Accumulator, delta, deltas, interval_rates
 
 _COUNTERS = st.floats(0, 2**63) | st.just(math.nan)
 _SAMPLES = st.lists(st.tuples(st.floats(0, 1e9), _COUNTERS), max_size=30)
@@ -57,3 +57,78 @@ def test_a_repeated_sample_is_not_a_new_one() -> None:
     _, rates = interval_rates(np.array([1.0, 1.0]), np.array([5.0, 9.0]))
 
     assert np.isnan(rates).tolist() == [True]
+
+
+_PARTS = st.integers(1, 4).flatmap(
+    lambda n: st.lists(
+        st.lists(st.none() | st.integers(0, 10**15), min_size=n, max_size=n), max_size=20
+    )
+)
+
+
+def _reference(rounds: list[list[int | None]]) -> list[int]:
+    """What an accumulator is to say, without any of its shortcuts."""
+    totals, total, latest = [], 0, dict[int, int]()
+    for values in rounds:
+        known = {at: value for at, value in enumerate(values) if value is not None}
+        if not latest or len(known.keys() | latest.keys()) == 1:
+            total = sum(known.values()) if known else total
+        else:
+            total += sum(max(v - latest[at], 0) for at, v in known.items() if at in latest)
+        latest |= known
+        totals.append(total)
+    return totals
+
+
+@given(rounds=_PARTS)
+def test_a_total_is_what_its_components_grew_by(rounds: list[list[int | None]]) -> None:
+    total = Accumulator()
+
+    assert [total.update(values) for values in rounds] == _reference(rounds)
+
+
+@given(rounds=_PARTS)
+def test_a_sum_never_falls_once_it_is_one(rounds: list[list[int | None]]) -> None:
+    total, found, seen = Accumulator(), [], set[int]()
+    for values in rounds:
+        seen |= {at for at, value in enumerate(values) if value is not None}
+        latest = total.update(values)
+        if len(seen) > 1:
+            found.append(latest)
+
+    assert found == sorted(found)
+
+
+@given(growth=st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), min_size=1))
+def test_without_resets_a_total_is_the_sum_of_the_kernels_values(
+    growth: list[tuple[int, int]],
+) -> None:
+    total = Accumulator()
+    for first, second in zip(
+        *(itertools.accumulate(side) for side in zip(*growth, strict=True)), strict=True
+    ):
+        assert total.update([first, second]) == first + second
+
+
+@given(values=st.lists(st.integers(0, 2**64 - 1)))
+def test_one_component_is_what_the_kernel_says(values: list[int]) -> None:
+    """A reset is a fall, as it is without an accumulator."""
+    total = Accumulator()
+
+    assert [total.update([value]) for value in values] == values
+
+
+def test_a_reset_of_one_component_neither_falls_nor_explodes() -> None:
+    total = Accumulator()
+
+    assert [total.update(v) for v in ([10**15, 50], [10, 60], [30, 70])] == [
+        10**15 + 50,
+        10**15 + 60,
+        10**15 + 90,
+    ]
+
+
+def test_a_component_that_comes_later_brings_no_past() -> None:
+    total = Accumulator()
+
+    assert [total.update(v) for v in ([5], [6, 10**15], [7, 10**15 + 1])] == [5, 6, 8]

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.fakes import FakeClock, FakeQueue, FakeQueueSource, rail
-from agent.trees import two_rails
+from agent.trees import Tree, two_rails
 from railwatch.clock import SystemClock
 from railwatch_agent.cadence import next_deadline
 from railwatch_agent.histogram import Histogram
 from railwatch_agent.inventory import Rail
+from railwatch_agent.rail_bytes import ByteCounters, byte_counters
 from railwatch_agent.sampler import STUCK_SECONDS, Crew, Lookout, Sampler
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.stations import QueueStation, RailStation
@@ -281,6 +282,10 @@ def test_a_sampler_without_progress_is_not_alive() -> None:
     assert (before, sampler.is_alive()) == (True, False)
 
 
+def _counters(tree: Tree, name: str, clock: FakeClock) -> ByteCounters:
+    return byte_counters(rail(netdev=name), tree.sysfs, monotonic=clock.monotonic)
+
+
 class _Reader:
     """A rail's station on a real tree."""
 
@@ -291,10 +296,9 @@ class _Reader:
         self.errors = 0
         self.station = RailStation(
             rail(),
-            directory=self.tree.netdev("rail0"),
+            counters=_counters(self.tree, "rail0", self.clock),
             track=self.track,
             backlog=backlog,
-            clock=self.clock,
             on_error=self._count,
         )
 
@@ -424,10 +428,9 @@ def test_the_tracks_of_a_tape_are_written_by_their_rails(tmp_path: Path) -> None
         tree.count(f"rail{number}", rx_bytes=number + 5)
         station = RailStation(
             rail(number, f"rail{number}"),
-            directory=tree.netdev(f"rail{number}"),
+            counters=_counters(tree, f"rail{number}", clock),
             track=tape.track(number),
             backlog=lambda _, __: math.nan,
-            clock=clock,
             on_error=lambda: None,
         )
         station.read(clock.monotonic())

@@ -1,14 +1,15 @@
 """Scenario trees: /sys and /proc of a node, as the kernel documents their layout.
 
 Knowledge: Documentation/ABI/testing/sysfs-class-net, -statistics, sysfs-bus-pci, proc_pid_net(5),
-Documentation/accounting/psi.rst. `class/net/NAME` is a link into `devices`, `device` one back to
-the PCI function, and a function that is an RDMA adapter too has a directory `infiniband`.
+Documentation/accounting/psi.rst, sysfs-class-infiniband. `class/net/NAME` is a link into `devices`,
+`device` one back to the PCI function, and a function that is an RDMA adapter too has a directory
+`infiniband`, into which `class/infiniband/NAME` leads.
 """
 
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # Above any index that the machine of the tests has: its real queues and addresses are not ours.
@@ -45,8 +46,29 @@ _ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tW
 
 
 @dataclass(frozen=True, slots=True)
+class RdmaPort:
+    """A port of an RDMA device; of both folders only those files that are named are there."""
+
+    number: int = 1
+    link_layer: str = "Ethernet"
+    state: str = "4: ACTIVE"
+    physical_state: str = "5: LinkUp"
+    rate: str = "100 Gb/sec (4X EDR)"
+    counters: Mapping[str, int] = field(default_factory=dict)
+    hw_counters: Mapping[str, int] = field(default_factory=dict)
+    device_counters: Mapping[str, int] = field(default_factory=dict)
+    """hw_counters that the driver shows at the device and not at the port."""
+
+
+DOWN = RdmaPort(state="1: DOWN", physical_state="3: Disabled", rate="2.5 Gb/sec (1X SDR)")
+
+
+@dataclass(frozen=True, slots=True)
 class Nic:
-    """A network device as a scenario describes it; `pci` None makes it virtual."""
+    """A network device as a scenario describes it; `pci` None makes it virtual.
+
+    `port` is its port of the RDMA device `rdma`, by default one that counts nothing.
+    """
 
     name: str
     pci: str | None = None
@@ -62,6 +84,8 @@ class Nic:
     is_admin_up: bool = True
     has_carrier: bool = True
     is_virtual_function: bool = False
+    port: RdmaPort | None = None
+    bond: str | None = None
 
 
 class Tree:
@@ -95,18 +119,73 @@ class Tree:
             (directory / name).write_text(f"{text}\n")
         for name, value in {**_ZERO, **nic.counters}.items():
             (directory / "statistics" / name).write_bytes(_counter(value))
+        if nic.bond is not None:
+            (directory / "bonding_slave").mkdir()
+            (directory / "master").symlink_to(self.netdev(nic.bond))
+        if nic.rdma is not None and nic.pci is not None:
+            number = nic.dev_port + 1
+            port = nic.port or replace(RdmaPort() if nic.has_carrier else DOWN, number=number)
+            self.add_rdma(nic.rdma, nic.pci, port, driver=nic.driver)
         self.netdev(nic.name).symlink_to(directory)
         return self.netdev(nic.name)
 
     def remove(self, name: str) -> None:
-        """Take a device away, as when its driver gives it up."""
+        """Take a device away, as when its driver gives it up, and its RDMA device with it."""
         directory = self.netdev(name).resolve()
+        for rdma in (self.netdev(name) / "device" / "infiniband").glob("*"):
+            self.remove_rdma(rdma.name)
         # Descriptors that are open would answer ENODEV; here their file is emptied at least.
         for path in (directory / "statistics").iterdir():
             if path.is_file():
                 os.truncate(path, 0)
         self.netdev(name).unlink()
         shutil.rmtree(directory)
+
+    def add_rdma(self, name: str, pci: str, port: RdmaPort, driver: str = "mlx5_core") -> Path:
+        """Add a port of an RDMA device; return its directory. One that is there stays."""
+        function = self._function(pci, driver)
+        device = function / "infiniband" / name
+        directory = device / "ports" / str(port.number)
+        link = self.sysfs / "class" / "infiniband" / name
+        if directory.exists():
+            return link / "ports" / str(port.number)
+        for folder, counters in (
+            (directory / "counters", port.counters),
+            (directory / "hw_counters", port.hw_counters),
+            (device / "hw_counters", port.device_counters),
+        ):
+            if counters:
+                folder.mkdir(parents=True)
+            for counter, value in counters.items():
+                (folder / counter).write_bytes(_counter(value))
+        directory.mkdir(parents=True, exist_ok=True)
+        for attribute, text in {
+            "link_layer": port.link_layer,
+            "state": port.state,
+            "phys_state": port.physical_state,
+            "rate": port.rate,
+        }.items():
+            (directory / attribute).write_text(f"{text}\n")
+        if not link.is_symlink():
+            link.parent.mkdir(exist_ok=True)
+            (device / "device").symlink_to(function)
+            link.symlink_to(device)
+        return link / "ports" / str(port.number)
+
+    def remove_rdma(self, name: str) -> None:
+        """Take an RDMA device away, as when its driver is unloaded."""
+        link = self.sysfs / "class" / "infiniband" / name
+        directory = link.resolve()
+        link.unlink()
+        shutil.rmtree(directory)
+
+    def count_rdma(self, name: str, port: int = 1, **counters: int) -> None:
+        """Set counters of a port in place, wherever the port has them."""
+        device = self.sysfs / "class" / "infiniband" / name
+        for counter, value in counters.items():
+            places = (device / "ports" / str(port)).glob(f"*/{counter}")
+            with next(places).open("r+b") as file:
+                file.write(_counter(value))
 
     def netdev(self, name: str) -> Path:
         """The directory of a device in class/net."""
@@ -147,15 +226,20 @@ class Tree:
         """Return the PCI function of a device, made if it is not there yet."""
         if nic.pci is None:
             return None
-        device = self.sysfs / "devices" / "pci0000:00" / "0000:00:01.0" / nic.pci
-        device.mkdir(parents=True, exist_ok=True)
-        (device / "numa_node").write_text(f"{nic.numa_node}\n")
-        if not (device / "driver").is_symlink():
-            (device / "driver").symlink_to(self.sysfs / "bus" / "pci" / "drivers" / nic.driver)
+        device = self._function(nic.pci, nic.driver, nic.numa_node)
         if nic.rdma is not None:
             (device / "infiniband" / nic.rdma).mkdir(parents=True, exist_ok=True)
         if nic.is_virtual_function:
             (device / "physfn").mkdir()
+        return device
+
+    def _function(self, pci: str, driver: str, numa_node: int = 0) -> Path:
+        device = self.sysfs / "devices" / "pci0000:00" / "0000:00:01.0" / pci
+        device.mkdir(parents=True, exist_ok=True)
+        if not (device / "numa_node").exists():
+            (device / "numa_node").write_text(f"{numa_node}\n")
+        if not (device / "driver").is_symlink():
+            (device / "driver").symlink_to(self.sysfs / "bus" / "pci" / "drivers" / driver)
         return device
 
     def _attributes(self, nic: Nic) -> dict[str, str]:

@@ -14,12 +14,16 @@ PREFIX = "railwatch_"
 
 
 class MetricType(StrEnum):
-    """Types of the Prometheus text format, and `info`, which is a gauge of constant 1."""
+    """Types of the Prometheus text format, and `info`, which is a gauge of constant 1.
+
+    Untyped is what nobody vouches for: a driver's number that may be a counter or a gauge.
+    """
 
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
     INFO = "info"
+    UNTYPED = "untyped"
 
 
 class Scope(StrEnum):
@@ -28,6 +32,7 @@ class Scope(StrEnum):
     NODE = "node"
     RAIL = "rail"
     COLLECTOR = "collector"
+    ALLOWED = "rail and name on an allow-list"
     LINK = "link"
     ABNORMAL_LINK = "link that is not normal"
     ANALYZER = "analyzer"
@@ -111,55 +116,55 @@ RAIL_INFO = _rail(
         "gpu",
         "selected_by",
     ),
-    source="/sys/class/net/*/device; selected_by says why it counts as a rail",
+    source="/sys/class/net/*/device, /sys/class/infiniband/*; selected_by says why it is a rail",
 )
 RAIL_PRESENT = _rail(
     "present",
     MetricType.GAUGE,
     "1 if the device of this rail exists; 0 if it was there once and is gone.",
-    source="/sys/class/net/*",
+    source="/sys/class/net/*, /sys/class/infiniband/*",
 )
 RAIL_ADMIN_UP = _rail(
     "admin_up",
     MetricType.GAUGE,
     "1 if the administrator wants the rail up.",
-    source="/sys/class/net/*/flags, IFF_UP",
+    source="/sys/class/net/*/flags, IFF_UP; on InfiniBand phys_state, not Disabled",
 )
 RAIL_UP = _rail(
     "up",
     MetricType.GAUGE,
     "1 if the rail can carry traffic.",
-    source="/sys/class/net/*/carrier, operstate",
+    source="/sys/class/net/*/carrier, operstate, and the RDMA port's state, ACTIVE",
 )
 RAIL_SPEED = _rail(
     "speed_bytes_per_second",
     MetricType.GAUGE,
     "Line rate of the rail.",
-    source="/sys/class/net/*/speed (Mbit/s), or configured",
+    source="/sys/class/net/*/speed (Mbit/s), the RDMA port's rate, or configured",
 )
 RAIL_RECEIVE_BYTES = _rail(
     "receive_bytes_total",
     MetricType.COUNTER,
     "Bytes received on the wire, RDMA and TCP.",
-    source="/sys/class/net/*/statistics/rx_bytes",
+    source="/sys/class/net/*/statistics/rx_bytes, plus what the RDMA driver counts apart from it",
 )
 RAIL_TRANSMIT_BYTES = _rail(
     "transmit_bytes_total",
     MetricType.COUNTER,
     "Bytes sent on the wire, RDMA and TCP.",
-    source="/sys/class/net/*/statistics/tx_bytes",
+    source="/sys/class/net/*/statistics/tx_bytes, plus what the RDMA driver counts apart from it",
 )
 RAIL_RECEIVE_PACKETS = _rail(
     "receive_packets_total",
     MetricType.COUNTER,
     "Packets received.",
-    source="/sys/class/net/*/statistics/rx_packets",
+    source="/sys/class/net/*/statistics/rx_packets and the RDMA driver's, as for bytes",
 )
 RAIL_TRANSMIT_PACKETS = _rail(
     "transmit_packets_total",
     MetricType.COUNTER,
     "Packets sent.",
-    source="/sys/class/net/*/statistics/tx_packets",
+    source="/sys/class/net/*/statistics/tx_packets and the RDMA driver's, as for bytes",
 )
 
 
@@ -225,6 +230,14 @@ class Fault(StrEnum):
     TRANSMIT_DISCARD = "transmit_discard"
     RETRANSMIT = "retransmit"
     OUT_OF_SEQUENCE = "out_of_sequence"
+    FEC_UNCORRECTED = "fec_uncorrected"
+    SYMBOL_ERROR = "symbol_error"
+    LINK_RECOVERY = "link_recovery"
+    ACK_TIMEOUT = "ack_timeout"
+    RNR_NAK = "rnr_nak"
+    ICRC_ERROR = "icrc_error"
+    PORT_RECEIVE_DISCARD = "port_receive_discard"
+    PORT_TRANSMIT_DISCARD = "port_transmit_discard"
 
 
 RAIL_FAULTS = MetricSpec(
@@ -233,7 +246,13 @@ RAIL_FAULTS = MetricSpec(
     "Events that should be rare on a healthy rail, by kind; TCP counts here too.",
     (*_RAIL, "kind"),
     Scope.RAIL,
-    "/sys/class/net/*/carrier_down_count and statistics; TCP_INFO of the rail's sockets",
+    "/sys/class/net/*/carrier_down_count (link_downed) and statistics (receive_error, "
+    "receive_discard, transmit_discard); TCP_INFO of the rail's sockets (retransmit, "
+    "out_of_sequence); ethtool, not on InfiniBand (fec_uncorrected: blocks; symbol_error: after "
+    "FEC; port_*_discard: the port's own buffers, which newer mlx5 drivers count in "
+    "receive_discard too: do not add them up). CRC errors are in receive_error. "
+    "/sys/class/infiniband/*/ports/*, by driver: link kinds of InfiniBand, and what RDMA adds to "
+    "the kinds above",
     values=tuple(Fault),
 )
 RAIL_QUEUE_OCCUPIED = _rail(
@@ -247,6 +266,137 @@ RAIL_QUEUE_DROPS = _rail(
     MetricType.COUNTER,
     "Packets dropped by the queueing discipline.",
     source="netlink RTM_GETQDISC, drops of the root queueing discipline",
+)
+
+
+class Direction(StrEnum):
+    """Which way data moves; values of the label `direction`."""
+
+    RECEIVE = "receive"
+    TRANSMIT = "transmit"
+
+
+def _rail_by(
+    label: str, values: type[StrEnum], what: str, kind: MetricType, text: str, source: str
+) -> MetricSpec:
+    name = f"{PREFIX}rail_{what}"
+    return MetricSpec(name, kind, text, (*_RAIL, label), Scope.RAIL, source, values=tuple(values))
+
+
+RAIL_PAUSE_SECONDS = _rail_by(
+    "direction",
+    Direction,
+    "pause_seconds_total",
+    MetricType.COUNTER,
+    "Time paused, all priorities added up. receive: told to stop sending; transmit: this host "
+    "could not absorb and told its peer to stop.",
+    "ethtool: mlx5 *_prio*_pause_duration, else *_global_pause_duration; bnxt "
+    "pfc_pri*_*_duration_us (microseconds)",
+)
+RAIL_FEC_CORRECTED_BITS = _rail(
+    "fec_corrected_bits_total",
+    MetricType.COUNTER,
+    "Bits corrected by FEC; normal on PAM4 links, no fault by itself.",
+    source="ethtool: mlx5 rx_corrected_bits_phy, bnxt rx_corrected_bits; else netlink FEC_GET",
+)
+RAIL_RECEIVED_BITS = _rail(
+    "received_bits_total",
+    MetricType.COUNTER,
+    "Bits received on the wire, idle time included: what corrected bits are a share of.",
+    source="ethtool: mlx5 rx_bits_phy",
+)
+RAIL_PCIE_STALLED = _rail_by(
+    "direction",
+    Direction,
+    "pcie_stalled_ratio",
+    MetricType.GAUGE,
+    "Share of the last second in which the NIC waited for PCIe. receive: to write to memory; "
+    "transmit: to read from it.",
+    "ethtool: mlx5 outbound_pci_stalled_wr, _rd (percent, not cumulative)",
+)
+RAIL_PCIE_WIDTH = _rail(
+    "pcie_link_width",
+    MetricType.GAUGE,
+    "Lanes of the rail's PCIe link.",
+    source="/sys/bus/pci/devices/*/current_link_width",
+)
+RAIL_PCIE_WIDTH_MAX = _rail(
+    "pcie_link_width_max",
+    MetricType.GAUGE,
+    "Lanes that the NIC could use; a narrower slot keeps some from it for good.",
+    source="/sys/bus/pci/devices/*/max_link_width",
+)
+RAIL_PCIE_GENERATION = _rail(
+    "pcie_link_generation",
+    MetricType.GAUGE,
+    "Generation, and so speed, of the rail's PCIe link.",
+    source="/sys/bus/pci/devices/*/current_link_speed (GT/s; 32 is generation 5)",
+)
+RAIL_PCIE_GENERATION_MAX = _rail(
+    "pcie_link_generation_max",
+    MetricType.GAUGE,
+    "Generation that the NIC could use; an older slot keeps it from it for good.",
+    source="/sys/bus/pci/devices/*/max_link_speed (GT/s)",
+)
+
+
+class Severity(StrEnum):
+    """How bad a PCIe error is; values of the label `severity`."""
+
+    CORRECTABLE = "correctable"
+    NONFATAL = "nonfatal"
+    FATAL = "fatal"
+
+
+RAIL_PCIE_ERRORS = _rail_by(
+    "severity",
+    Severity,
+    "pcie_errors_total",
+    MetricType.COUNTER,
+    "PCIe errors that the NIC reported; correctable ones cost a retransmission on the bus.",
+    "/sys/bus/pci/devices/*/aer_dev_*, TOTAL_ERR_*",
+)
+
+
+class Congestion(StrEnum):
+    """Kinds of `railwatch_rail_congestion_total`."""
+
+    ECN_MARKED = "ecn_marked"
+    CNP_SENT = "cnp_sent"
+    CNP_HANDLED = "cnp_handled"
+
+
+RAIL_CONGESTION = _rail_by(
+    "kind",
+    Congestion,
+    "congestion_total",
+    MetricType.COUNTER,
+    "Packets by which RoCE slows down. ecn_marked and cnp_sent: as receiver, of congestion on the "
+    "way here; cnp_handled: as sender, of being told to slow down.",
+    "/sys/class/infiniband/*/ports/*/hw_counters, by driver",
+)
+RAIL_CREDIT_WAIT = _rail(
+    "credit_wait_total",
+    MetricType.COUNTER,
+    "Ticks with data to send and no credit, on InfiniBand; of a length that the device defines, "
+    "to be compared with its own past only.",
+    source="/sys/class/infiniband/*/ports/*/counters/port_xmit_wait",
+)
+RDMA_COUNTER = MetricSpec(
+    f"{PREFIX}rdma_counter_total",
+    MetricType.COUNTER,
+    "A driver's counter in the driver's own unit, for those named in [rdma] counters.",
+    ("device", "port", "counter"),
+    Scope.ALLOWED,
+    "/sys/class/infiniband/*/ports/*/{counters,hw_counters}",
+)
+ETHTOOL_STATISTIC = MetricSpec(
+    f"{PREFIX}ethtool_statistic",
+    MetricType.UNTYPED,
+    "A driver's statistic in the driver's own unit, for those named in [ethtool] statistics.",
+    ("device", "statistic"),
+    Scope.ALLOWED,
+    "ethtool",
 )
 
 # Host --------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -48,3 +50,53 @@ def interval_rates(
     grown = deltas(counter[:-1], counter[1:])
     known = seconds > 0
     return seconds, np.where(known, grown, np.nan) / np.where(known, seconds, 1.0)
+
+
+class Accumulator:
+    """The total of a counter that several components make up, each of which may be reset alone.
+
+    As long as only one component was ever known, the total is what it says, and a reset of it is a
+    fall. From the second on it is a sum: it begins at the sum of what the components say, grows
+    with each of them, and goes on when one is reset or is unknown for a while. A component that
+    comes later adds what it grows by from then on, or its whole past would be a burst; so does one
+    that was reset, as what it counted in between is unknown.
+    """
+
+    __slots__ = ("_is_sum", "_latest", "_total")
+
+    def __init__(self) -> None:
+        self._latest: list[float | None] = []
+        self._total: float = 0
+        self._is_sum = False
+
+    def update(self, values: Sequence[float | None]) -> float:
+        """Return the total after *values*, a component each, None where unknown.
+
+        Positions stay; more may follow at the end. Integers stay integers.
+        """
+        latest = self._latest
+        if len(latest) < len(values):
+            latest.extend([None] * (len(values) - len(latest)))
+        if not self._is_sum and not self._begins_sum(values):
+            return self._total
+        for at, value in enumerate(values):
+            if value is not None:
+                before = latest[at]
+                if before is not None and value > before:
+                    self._total += value - before
+                latest[at] = value
+        return self._total
+
+    def _begins_sum(self, values: Sequence[float | None]) -> bool:
+        """Whether *values* make more than one component known; else follow the one there is."""
+        latest = self._latest
+        known = {at: value for at, value in enumerate(values) if value is not None}
+        seen = {at for at, value in enumerate(latest) if value is not None}
+        if len(known.keys() | seen) > 1:
+            self._is_sum = True
+            if not seen:
+                self._total = sum(known.values())
+            return True
+        for at, value in known.items():
+            latest[at] = self._total = value
+        return False

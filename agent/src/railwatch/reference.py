@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # What METRICS.md says of each subsystem, the word after the prefix.
 _SUBSYSTEMS = {
     "rail": "Rails: the vendor-neutral view of the NICs that carry training traffic",
+    "rdma": "Counters of RDMA drivers: for people, off by default",
+    "ethtool": "Driver statistics: for people, off by default",
     "host": "Host",
     "agent": "The agent about itself",
     "link": "Verdicts on links, by the analyzer",

@@ -11,19 +11,22 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.host import HostCollector
+from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.collectors.tcp import TcpCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.inventory import Inventory
 from railwatch_agent.numbering import BookFile
+from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
 from railwatch_agent.sources.addresses import AddressReader
 from railwatch_agent.sources.host import HostSource
 from railwatch_agent.sources.qdisc import QueueReader
-from railwatch_agent.sources.sysfs import netdev_directory
 from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.tape import Tape
 from railwatch_agent.workers import Workers
@@ -65,6 +68,8 @@ class Agent:
             clock=clock,
         )
         self._netdevs: dict[int, NetdevCollector] = {}
+        self._of_rails: dict[tuple[str, int], Collector] = {}
+        self._for_rail = self._rail_makers(settings)
         self._for_node = self._node_collectors(settings)
         self._workers = Workers(clock=clock)
         self._is_sampling = False
@@ -133,16 +138,34 @@ class Agent:
         return [make() for name, make in makers.items() if name not in self._disabled]
 
     def _rail_collectors(self) -> Iterator[Collector]:
-        """The collectors of which there is one a rail."""
-        if NetdevCollector.name in self._disabled:
-            return
+        """The collectors of which there is one a rail, so that a driver that hangs hides one."""
         for rail in self.inventory.rails():
-            collector = self._netdevs.get(rail.number)
-            if collector is None:
-                collector = self._netdevs[rail.number] = NetdevCollector(
-                    rail.number, rails=self.inventory.rails, sysfs=self._sysfs
-                )
-            yield collector
+            for name, make in self._for_rail.items():
+                key = (name, rail.number)
+                if key not in self._of_rails:
+                    self._of_rails[key] = make(rail.number)
+                yield self._of_rails[key]
+
+    def _rail_makers(self, settings: AgentSettings) -> dict[str, Callable[[int], Collector]]:
+        rails = self.inventory.rails
+        makers: dict[str, Callable[[int], Collector]] = {
+            NetdevCollector.name: self._netdev,
+            InfinibandCollector.name: lambda number: InfinibandCollector(
+                number, rails=rails, sysfs=self._sysfs, allowed=settings.rdma.counters
+            ),
+            EthtoolCollector.name: lambda number: EthtoolCollector(
+                number, rails=rails, allowed=settings.ethtool.statistics
+            ),
+            PcieCollector.name: lambda number: PcieCollector(
+                number, rails=rails, sysfs=self._sysfs
+            ),
+        }
+        return {name: make for name, make in makers.items() if name not in self._disabled}
+
+    def _netdev(self, number: int) -> NetdevCollector:
+        collector = NetdevCollector(number, rails=self.inventory.rails, sysfs=self._sysfs)
+        self._netdevs[number] = collector
+        return collector
 
     def _line_rate(self, rail: Rail) -> float | None:
         if rail.line_rate_override is not None:
@@ -153,10 +176,9 @@ class Agent:
     def _station(self, rail: Rail) -> RailStation:
         return RailStation(
             rail,
-            directory=netdev_directory(self._sysfs, rail.netdev),
+            counters=byte_counters(rail, self._sysfs, monotonic=self._clock.monotonic),
             track=self._tape.track(rail.number),
             backlog=self._queues.backlog,
-            clock=self._clock,
             on_error=self._count_read_error,
         )
 

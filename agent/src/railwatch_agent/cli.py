@@ -95,7 +95,7 @@ def _check(settings: AgentSettings) -> int:
     lines = [
         f"rail {rail.number}: device={rail.device} kind={rail.kind} "
         f"pci_address={rail.pci_address or '-'} selected_by={rail.selected_by} "
-        f"present={int(rail.ifindex is not None)}"
+        f"present={int(rail.is_present)}"
         for rail in rails
     ]
     sys.stdout.write("\n".join([*lines, "ok"]) + "\n")

@@ -13,16 +13,9 @@ from typing import TYPE_CHECKING
 
 from railwatch.catalogue import ReadFailure, Sample
 from railwatch_agent.numbering import Book, Record, assign, place_order
-from railwatch_agent.selection import (
-    Candidate,
-    Kind,
-    Rule,
-    binding_of,
-    discover,
-    find,
-    kind_of,
-)
+from railwatch_agent.selection import Kind, Port, Rule, binding_of, discover, find, join, kind_of
 from railwatch_agent.sources.errors import SourceError
+from railwatch_agent.sources.infiniband import PortWatch, read_ports
 from railwatch_agent.sources.route import default_route_interface
 from railwatch_agent.sources.sysfs import read_netdevs
 
@@ -33,7 +26,7 @@ if TYPE_CHECKING:
     from railwatch.clock import Clock
     from railwatch_agent.numbering import BookFile
     from railwatch_agent.settings import RailSettings
-    from railwatch_agent.sources.sysfs import Netdev
+    from railwatch_agent.sources.infiniband import RdmaPort
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +36,11 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Rail:
-    """One physical port; `ifindex` is None while there is no such device."""
+    """One physical port.
+
+    `device` is its RDMA device if there is one, else its network device. `ifindex` is None while
+    there is no network device, `rdma` while there is no RDMA port.
+    """
 
     number: int
     device: str
@@ -56,6 +53,12 @@ class Rail:
     selected_by: str
     line_rate_override: float | None
     ifindex: int | None = None
+    rdma: RdmaPort | None = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether there is the device."""
+        return self.ifindex is not None or self.rdma is not None
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -65,9 +68,9 @@ class Rail:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the machine shows of its network devices at one moment."""
+    """What the machine shows of its ports at one moment."""
 
-    netdevs: tuple[Netdev, ...]
+    ports: tuple[Port, ...]
     default_route: str | None
 
 
@@ -77,10 +80,11 @@ def read_machine(
     configured: Sequence[RailSettings],
     default_route: str | None,
     before: Machine | None = None,
+    watch: PortWatch | None = None,
 ) -> Machine:
     """Return the devices that can be rails: all with hardware, and those that have a name for it.
 
-    *before* is what was read last, for what does not change.
+    *before* is what was read last, for what does not change; *watch* knows the links of RDMA ports.
 
     Raises
     ------
@@ -90,8 +94,11 @@ def read_machine(
     named = {rail.device for rail in configured} | {record.netdev for record in book.records}
     if default_route is not None:
         named.add(default_route)
-    known = () if before is None else before.netdevs
-    return Machine(tuple(read_netdevs(sysfs, named, known)), default_route)
+    known = () if before is None else before.ports
+    netdevs = read_netdevs(sysfs, named, [p.netdev for p in known if p.netdev is not None])
+    rdma = read_ports(sysfs, [p.rdma for p in known if p.rdma is not None])
+    up = (PortWatch(sysfs) if watch is None else watch).were_up(rdma)
+    return Machine(join(netdevs, rdma, up), default_route)
 
 
 def take_stock(
@@ -106,15 +113,15 @@ def take_stock(
 def _take_configured(
     book: Book, machine: Machine, configured: Sequence[RailSettings]
 ) -> tuple[Book, tuple[Rail, ...]]:
-    found: dict[str, tuple[RailSettings, Netdev | None]] = {}
+    found: dict[str, tuple[RailSettings, Port | None]] = {}
     known = {record.binding: record.number for record in book.records}
     for wanted in configured:
-        netdev = find(machine.netdevs, wanted.device)
-        binding = _configured_binding(book, wanted.device, netdev)
+        port = find(machine.ports, wanted.device)
+        binding = _configured_binding(book, wanted.device, port)
         # Never seen so far, it was bound to its name; now it has a place.
         if binding != wanted.device and wanted.device in known:
             known.setdefault(binding, known.pop(wanted.device))
-        found.setdefault(binding, (wanted, netdev))
+        found.setdefault(binding, (wanted, port))
     fixed = {b: wanted.rail for b, (wanted, _) in found.items() if wanted.rail is not None}
     taken = {b: n for b, n in known.items() if b not in fixed and n not in fixed.values()}
     free = assign((b for b in found if b not in fixed), taken, fixed.values())
@@ -122,30 +129,34 @@ def _take_configured(
     old = book.by_binding()
     records = {b: old[b] for b in taken if b in old}
     rails: list[Rail] = []
-    for binding, (wanted, netdev) in found.items():
-        record = _record(numbers[binding], binding, Rule.CONFIGURED, netdev, old.get(binding))
-        if netdev is None and binding not in old:
+    for binding, (wanted, port) in found.items():
+        record = _record(numbers[binding], binding, Rule.CONFIGURED, port, old.get(binding))
+        if port is None and binding not in old:
             record = replace(record, netdev=wanted.device)
+        record = replace(record, was_active=True)
         records[binding] = record
-        rails.append(_rail(record, netdev, wanted.line_rate_bytes_per_second))
+        rails.append(_rail(record, port, wanted.line_rate_bytes_per_second))
     return _answer(records.values(), rails, is_settled=book.is_settled)
 
 
-def _configured_binding(book: Book, device: str, netdev: Netdev | None) -> str:
+def _configured_binding(book: Book, device: str, port: Port | None) -> str:
     """What a configured rail is bound to; one that is gone, to what it was bound to before."""
-    if netdev is not None:
-        return binding_of(netdev)
+    if port is not None:
+        return binding_of(port)
     for record in book.records:
-        if record.rule is Rule.CONFIGURED and device in {record.netdev, record.pci_address}:
+        known = {record.netdev, record.rdma, record.pci_address}
+        if record.rule is Rule.CONFIGURED and device in known:
             return record.binding
     return device
 
 
 def _take_discovered(book: Book, machine: Machine) -> tuple[Book, tuple[Rail, ...]]:
-    rule, candidates = discover(machine.netdevs, machine.default_route)
+    rails_before = [record for record in book.records if record.was_active]
+    used = {record.binding for record in rails_before if record.rule is Rule.RDMA}
+    rule, candidates = discover(machine.ports, machine.default_route, used)
     # Rails of a stronger rule that are remembered do not give way to a weaker one: eight dead NICs
     # are eight rails that are gone, not a node whose rail is its default route.
-    effective = _strongest([rule, *(record.rule for record in book.records)])
+    effective = _strongest([rule, *(record.rule for record in rails_before)])
     if effective is None:
         return book, ()
     found = _found(candidates) if rule is effective else {}
@@ -158,8 +169,8 @@ def _take_discovered(book: Book, machine: Machine) -> tuple[Book, tuple[Rail, ..
     is_settled = book.is_settled and any(record.rule is effective for record in book.records)
     numbers = _discovered_numbers(kept, found, is_settled=is_settled)
     old = {record.binding: record for record in kept}
-    records = {b: _record(numbers[b], b, effective, n, old.get(b)) for b, n in found.items()}
-    rails = [_rail(record, found[record.binding], None) for record in records.values()]
+    records = {b: _record(numbers[b], b, effective, p, old.get(b)) for b, p in found.items()}
+    rails = [_rail(r, found[r.binding], None) for r in records.values() if r.was_active]
     return _answer({**old, **records}.values(), rails, is_settled=is_settled)
 
 
@@ -168,17 +179,18 @@ def _strongest(rules: Sequence[Rule | None]) -> Rule | None:
     return next((rule for rule in Rule if rule is not Rule.CONFIGURED and rule in rules), None)
 
 
-def _found(candidates: Iterable[Candidate]) -> dict[str, Netdev | None]:
-    found: dict[str, Netdev | None] = {}
-    for candidate in candidates:
-        if found.setdefault(candidate.binding, candidate.netdev) is not candidate.netdev:
-            log.debug("netdev=%s shares %s", candidate.netdev.name, candidate.binding)
+def _found(candidates: Iterable[Port]) -> dict[str, Port | None]:
+    found: dict[str, Port | None] = {}
+    for port in candidates:
+        binding = binding_of(port)
+        if found.setdefault(binding, port) is not port:
+            log.debug("port=%s shares %s", port, binding)
     return found
 
 
-def _present(machine: Machine, binding: str) -> Netdev | None:
-    """The device at a place, whatever its name is now."""
-    return next((n for n in machine.netdevs if not n.is_part and binding_of(n) == binding), None)
+def _present(machine: Machine, binding: str) -> Port | None:
+    """The port at a place, whatever its name is now."""
+    return next((p for p in machine.ports if not p.is_part and binding_of(p) == binding), None)
 
 
 def _discovered_numbers(
@@ -189,29 +201,38 @@ def _discovered_numbers(
     return assign(ordered, taken)
 
 
-def _record(
-    number: int, binding: str, rule: Rule, netdev: Netdev | None, old: Record | None
-) -> Record:
-    """What is known of a device: what it shows now, or what it showed when it was last there."""
-    if netdev is None:
+def _record(number: int, binding: str, rule: Rule, port: Port | None, old: Record | None) -> Record:
+    """What is known of a port: what it shows now, or what it showed when it was last there."""
+    if port is None:
         blank = Record(number, binding, rule, binding, Kind.ETHERNET, None, None, None)
         return blank if old is None else replace(old, number=number, rule=rule)
+    netdev, facts = port.netdev, port.facts
+    # A device that was there once and is not is missed, unless configuration names the other one.
+    missed = None if old is None or rule is Rule.CONFIGURED else old
+    gone_rdma = None if missed is None else missed.rdma
+    gone_netdev = "" if missed is None or port.rdma is None else missed.netdev
     return Record(
         number=number,
         binding=binding,
         rule=rule,
-        netdev=netdev.name,
-        kind=kind_of(netdev),
-        driver=netdev.driver,
-        pci_address=netdev.pci_address,
-        numa_node=netdev.numa_node,
+        netdev=gone_netdev if netdev is None else netdev.name,
+        kind=kind_of(port) if port.rdma or old is None else old.kind,
+        driver=facts.driver,
+        pci_address=facts.pci_address,
+        numa_node=facts.numa_node,
+        rdma=gone_rdma if port.rdma is None else port.rdma.device,
+        was_active=rule is not Rule.RDMA or port.was_up or (old is not None and old.was_active),
     )
 
 
-def _rail(record: Record, netdev: Netdev | None, line_rate: float | None) -> Rail:
+def _rail(record: Record, port: Port | None, line_rate: float | None) -> Rail:
+    netdev = None if port is None else port.netdev
+    rdma = None if port is None else port.rdma
+    # The device of the rail's label is gone, whatever else of the port is left.
+    is_gone = record.rdma is not None and rdma is None
     return Rail(
         number=record.number,
-        device=record.netdev,
+        device=record.rdma or record.netdev,
         netdev=record.netdev,
         kind=record.kind,
         driver=record.driver,
@@ -220,7 +241,8 @@ def _rail(record: Record, netdev: Netdev | None, line_rate: float | None) -> Rai
         gpu=None,
         selected_by=record.rule,
         line_rate_override=line_rate,
-        ifindex=None if netdev is None else netdev.ifindex,
+        ifindex=None if netdev is None or is_gone else netdev.ifindex,
+        rdma=rdma,
     )
 
 
@@ -254,6 +276,7 @@ class Inventory:
         self._configured = configured
         self._book_file = book_file
         self._clock = clock
+        self._watch = PortWatch(sysfs)
         self._machine: Machine | None = None
         self._book: Book | None = None
         self._is_saved = True
@@ -274,7 +297,7 @@ class Inventory:
         before = self._book_file.read() if self._book is None else self._book
         try:
             self._machine = read_machine(
-                self._sysfs, before, self._configured, default_route, self._machine
+                self._sysfs, before, self._configured, default_route, self._machine, self._watch
             )
         except SourceError as exc:
             yield ReadFailure("network devices", str(exc))
@@ -309,7 +332,7 @@ def _log_change(before: Sequence[Rail], rails: Sequence[Rail]) -> None:
             "rail=%d device=%s present=%d kind=%s selected_by=%s",
             rail.number,
             rail.device,
-            rail.ifindex is not None,
+            rail.is_present,
             rail.kind,
             rail.selected_by,
         )

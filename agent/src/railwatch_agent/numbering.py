@@ -28,7 +28,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A number, what it is bound to, and what was last known of the device there."""
+    """A number, what it is bound to, and what was last known of the device there.
+
+    `rdma` is the RDMA device; a port that was never up is not `was_active`: it has a number, so
+    that the others keep to the order of their places, and is no rail yet. Both came later than the
+    rest: what an older agent wrote is about rails, by their network devices.
+    """
 
     number: int
     binding: str
@@ -38,6 +43,8 @@ class Record:
     driver: str | None
     pci_address: str | None
     numa_node: int | None
+    rdma: str | None = None
+    was_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +201,16 @@ def parse_book(text: str) -> Book:
 
 
 _WHOLE = ("number", "numa_node")
-_OPTIONAL = ("driver", "pci_address", "numa_node")
+_OPTIONAL = ("driver", "pci_address", "numa_node", "rdma")
+_LATER = frozenset({"rdma", "was_active"})
 
 
 def _parse_record(content: object) -> Record:
-    names = [field.name for field in fields(Record)]
-    if not isinstance(content, dict) or set(content) != set(names):
+    names = {field.name for field in fields(Record)}
+    if not isinstance(content, dict) or not names - _LATER <= set(content) <= names:
         raise ValueError(f"not a rail: {content!r}")
     for name, value in content.items():
-        wanted = int if name in _WHOLE else str
+        wanted = {"was_active": bool}.get(name, int if name in _WHOLE else str)
         if value is None and name in _OPTIONAL:
             continue
         if type(value) is not wanted or (isinstance(value, int) and value < 0):

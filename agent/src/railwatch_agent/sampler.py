@@ -218,7 +218,7 @@ class Sampler:
         self._seen = rails
         before, self._stations = self._stations, {}
         for rail in rails:
-            if rail.ifindex is not None:
+            if rail.is_present:
                 kept = before.get(rail.number)
                 is_same = kept is not None and kept.rail == rail
                 self._stations[rail.number] = kept if kept and is_same else self._station(rail)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which network devices of a node count as rails, and by which rule.
+"""Which ports of a node count as rails, and by which rule.
 
-Pure: what the machine has goes in, what is selected comes out.
+Pure: what the machine has goes in, what is selected comes out. Never a rail: virtual functions,
+subfunctions and representors, whose bytes pass the port that they share; a bond, whose members are
+the rails; and a port that can do RDMA and whose link was never up, such as the unused planes of an
+adapter or a second port without a cable. Configuration overrides all of that.
 """
 
 from __future__ import annotations
@@ -10,16 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from railwatch_agent.sources.sysfs import INFINIBAND_TYPE, LOOPBACK_TYPE
+from railwatch_agent.sources.infiniband import LinkLayer, RdmaPort, whole_ports
+from railwatch_agent.sources.sysfs import INFINIBAND_TYPE, LOOPBACK_TYPE, Netdev
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from railwatch_agent.sources.sysfs import Netdev
+    from collections.abc import Collection, Iterable, Sequence
 
 
 class Rule(StrEnum):
-    """Why a device is a rail; an earlier rule that applies leaves the later ones out."""
+    """Why a port is a rail; an earlier rule that applies leaves the later ones out."""
 
     CONFIGURED = "configured"
     RDMA = "rdma"
@@ -28,7 +30,7 @@ class Rule(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a rail speaks; values of the label `kind`."""
+    """What a rail speaks; values of the label `kind`. EFA's protocol goes over Ethernet."""
 
     INFINIBAND = "infiniband"
     ROCE = "roce"
@@ -36,53 +38,149 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A device that a rule selected, and what its number is bound to."""
+class Port:
+    """A port of the machine: its network device, its RDMA port, or both.
 
-    netdev: Netdev
-    binding: str
+    `is_capable` is true if it can do RDMA, `was_up` unless RDMA knows that its link never was.
+    """
+
+    netdev: Netdev | None
+    rdma: RdmaPort | None
+    is_capable: bool
+    was_up: bool = True
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it shares a port with another one."""
+        return self.netdev.is_part if self.netdev is not None else False
+
+    @property
+    def facts(self) -> Netdev | RdmaPort:
+        """What knows its place in the machine."""
+        found = self.netdev or self.rdma
+        if found is None:
+            raise ValueError("a port is a network device, an RDMA port, or both")
+        return found
 
 
-def binding_of(netdev: Netdev) -> str:
+def join(
+    netdevs: Sequence[Netdev], rdma: Iterable[RdmaPort], up: Collection[RdmaPort]
+) -> tuple[Port, ...]:
+    """Return the ports of a machine: each network device with its RDMA port, and what has none.
+
+    *up* are the RDMA ports whose links have been up.
+    """
+    of_netdev: dict[str, RdmaPort] = {}
+    alone: list[RdmaPort] = []
+    for port in whole_ports(rdma):
+        netdev = _netdev_of(port, netdevs)
+        if netdev is None or netdev.name in of_netdev:
+            alone.append(port)
+        else:
+            of_netdev[netdev.name] = port
+    # A bond of RDMA ports has one RDMA device, on the function of its first member.
+    bonds = {n.bond for n in netdevs if n.bond is not None and n.rdma}
+    joined = [(netdev, of_netdev.get(netdev.name)) for netdev in netdevs]
+    return (
+        *(
+            Port(n, r, is_capable=bool(n.rdma) or n.bond in bonds, was_up=r is None or r in up)
+            for n, r in joined
+        ),
+        *(Port(None, r, is_capable=True, was_up=r in up) for r in alone),
+    )
+
+
+def _netdev_of(port: RdmaPort, netdevs: Sequence[Netdev]) -> Netdev | None:
+    """The network device of a port: which it names, or which has its place on the function."""
+    same = [n for n in netdevs if port.device in n.rdma and not n.is_part]
+    for netdev in same:
+        if netdev.name == port.netdev or netdev.port == port.number - 1:
+            return netdev
+    return same[0] if len(same) == 1 and port.number == 1 else None
+
+
+def binding_of(port: Port) -> str:
     """What a rail's number is bound to: its place in the machine if it has one, else its name.
 
-    Two ports of one PCI function are told apart by `dev_port`.
+    Two ports of one PCI function are told apart by their number, which a network device has as
+    `dev_port`, from 0. So a port has the same place with and without its RDMA driver.
     """
-    place = netdev.pci_address or netdev.device_name
-    if place is None:
-        return netdev.name
-    return place if netdev.port == 0 else f"{place}/{netdev.port}"
+    netdev, rdma = port.netdev, port.rdma
+    if netdev is None:
+        place, at = (port.facts.pci_address or _name(port)), 0
+    else:
+        place, at = (netdev.pci_address or netdev.device_name or netdev.name), netdev.port
+        if place == netdev.name:
+            return place
+    if rdma is not None and rdma.number > 1:
+        at = rdma.number - 1
+    return place if at == 0 else f"{place}/{at}"
 
 
-def kind_of(netdev: Netdev) -> Kind:
-    """What the device speaks."""
-    if netdev.link_type == INFINIBAND_TYPE:
+def _name(port: Port) -> str:
+    return port.rdma.device if port.rdma is not None else ""
+
+
+def kind_of(port: Port) -> Kind:
+    """What the port speaks."""
+    layers = {LinkLayer.INFINIBAND: Kind.INFINIBAND, LinkLayer.ETHERNET: Kind.ROCE}
+    if port.rdma is not None:
+        return layers.get(port.rdma.link_layer, Kind.ETHERNET)
+    if port.netdev is not None and port.netdev.link_type == INFINIBAND_TYPE:
         return Kind.INFINIBAND
-    return Kind.ROCE if netdev.rdma else Kind.ETHERNET
+    return Kind.ROCE if port.is_capable else Kind.ETHERNET
 
 
-def find(netdevs: Sequence[Netdev], device: str) -> Netdev | None:
-    """Return the device that configuration calls *device*: a netdev, RDMA device or PCI address."""
-    for netdev in netdevs:
-        if device == netdev.name:
-            return netdev
-    for netdev in netdevs:
-        if not netdev.is_part and (device in netdev.rdma or device == netdev.pci_address):
-            return netdev
-    return None
+def find(ports: Sequence[Port], device: str) -> Port | None:
+    """Return the port that configuration calls *device*: a netdev, RDMA device or PCI address.
+
+    The second port of an RDMA device is `DEVICE/2`, that of a PCI function `ADDRESS/1`.
+    """
+    for port in ports:
+        if port.netdev is not None and device == port.netdev.name:
+            return port
+    whole = [port for port in ports if not port.is_part]
+    places = [port for port in whole if device == binding_of(port)]
+    named = [port for port in whole if device in _names(port)]
+    return next(iter([*places, *named]), None)
+
+
+def _names(port: Port) -> set[str | None]:
+    names = {port.facts.pci_address}
+    if port.rdma is not None:
+        names |= {port.rdma.device} if port.rdma.number == 1 else set()
+        names.add(f"{port.rdma.device}/{port.rdma.number}")
+    elif port.netdev is not None:
+        names |= {*port.netdev.rdma}
+    return names - {None}
 
 
 def discover(
-    netdevs: Sequence[Netdev], default_route: str | None
-) -> tuple[Rule | None, list[Candidate]]:
-    """Return the first rule that selects something, and what it selects."""
-    whole = [n for n in netdevs if not n.is_part and n.link_type != LOOPBACK_TYPE]
-    chosen: dict[Rule, list[Netdev]] = {
-        Rule.RDMA: [netdev for netdev in whole if netdev.rdma],
-        Rule.DEFAULT_ROUTE: [netdev for netdev in netdevs if netdev.name == default_route],
-        Rule.PHYSICAL: [n for n in whole if n.device_name is not None and n.is_admin_up],
+    ports: Sequence[Port], default_route: str | None, used: Collection[str] = ()
+) -> tuple[Rule | None, list[Port]]:
+    """Return the first rule that selects something, and what it selects.
+
+    RDMA selects all capable ports as soon as one of them is, or was (*used*: their places), up: so
+    that numbers follow the hardware, which is the same on all nodes, and not the cables.
+    """
+    whole = [p for p in ports if not p.is_part and not _is_loopback(p)]
+    capable = [p for p in whole if p.is_capable]
+    is_used = any(p.was_up or binding_of(p) in used for p in capable)
+    chosen: dict[Rule, list[Port]] = {
+        Rule.RDMA: capable if is_used else [],
+        Rule.DEFAULT_ROUTE: [p for p in ports if p.netdev and p.netdev.name == default_route],
+        Rule.PHYSICAL: [p for p in whole if _is_physical(p)],
     }
     for rule, found in chosen.items():
         if found:
-            return rule, [Candidate(netdev, binding_of(netdev)) for netdev in found]
+            return rule, found
     return None, []
+
+
+def _is_loopback(port: Port) -> bool:
+    return port.netdev is not None and port.netdev.link_type == LOOPBACK_TYPE
+
+
+def _is_physical(port: Port) -> bool:
+    netdev = port.netdev
+    return netdev is not None and netdev.device_name is not None and netdev.is_admin_up

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from railwatch.settings import ConfigError, key, load, section
-from railwatch.web import is_loopback, parse_listen
+from railwatch.web import refuse_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ ENVIRONMENT_PREFIX = "RAILWATCH_AGENT"
 DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
 
 # What [collectors] disable may name; the command line puts one collector behind each.
-COLLECTORS = ("netdev", "window", "tcp", "host")
+COLLECTORS = ("netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host")
 
 # A window of fewer samples has no top decile to speak of.
 _LEAST_SAMPLES_A_WINDOW = 10
@@ -35,12 +35,7 @@ class ServerSettings:
     )
 
     def __post_init__(self) -> None:
-        host, _ = parse_listen(self.listen)
-        if not self.insecure and not is_loopback(host):
-            raise ConfigError(
-                f"listen: {self.listen!r} is reachable from other machines without TLS and "
-                "authentication; set insecure = true to allow that"
-            )
+        refuse_public(self.listen, insecure=self.insecure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +99,47 @@ class CollectorSettings:
                 )
 
 
+# ETH_GSTRING_LEN in linux/ethtool.h.
+_STATISTIC_NAME_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class EthtoolSettings:
+    """`[ethtool]`: what is exposed of the drivers' own statistics."""
+
+    statistics: tuple[str, ...] = key(
+        (), doc="Names, each exact, of driver statistics to expose of every rail as they are."
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.statistics:
+            if not name.strip() or len(name.encode()) > _STATISTIC_NAME_BYTES:
+                raise ConfigError(
+                    f"statistics: a name has 1 to {_STATISTIC_NAME_BYTES} bytes, got {name!r}"
+                )
+        for name, count in Counter(self.statistics).items():
+            if count > 1:
+                raise ConfigError(f"statistics: {name!r} is named {count} times")
+
+
+@dataclass(frozen=True, slots=True)
+class RdmaSettings:
+    """`[rdma]`: what is exposed of the RDMA drivers' own counters."""
+
+    counters: tuple[str, ...] = key(
+        (),
+        doc="Names of files in counters and hw_counters to expose of every rail as they are.",
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.counters:
+            if not name.strip() or "/" in name or name in {".", ".."}:
+                raise ConfigError(f"counters: the name of a file has no '/', got {name!r}")
+        for name, count in Counter(self.counters).items():
+            if count > 1:
+                raise ConfigError(f"counters: {name!r} is named {count} times")
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The whole of `agent.toml`."""
@@ -112,6 +148,8 @@ class AgentSettings:
     paths: PathSettings = section(PathSettings, doc="Where things are on this machine.")
     sampler: SamplerSettings = section(SamplerSettings, doc="Fast sampling of the rails.")
     rails: tuple[RailSettings, ...] = key((), doc="Rails that are named, in place of discovery.")
+    rdma: RdmaSettings = section(RdmaSettings, doc="Counters of the RDMA drivers.")
+    ethtool: EthtoolSettings = section(EthtoolSettings, doc="Statistics of the drivers.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

@@ -15,14 +15,23 @@ from railwatch.catalogue import (
     AGENT_CPU_SECONDS,
     AGENT_LAST_SUCCESS,
     AGENT_READ_ERRORS,
+    RAIL_FAULTS,
+    RAIL_RECEIVE_PACKETS,
+    RAIL_TRANSMIT_PACKETS,
+    Distribution,
     Sample,
 )
 from railwatch.exposition import Renderer
+from railwatch.rates import Accumulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from railwatch.catalogue import MetricSpec
     from railwatch_agent.workers import Report, Worker
+
+# What several collectors count a part of each: the network device, RDMA, TCP.
+_SUMMED = frozenset({RAIL_FAULTS, RAIL_RECEIVE_PACKETS, RAIL_TRANSMIT_PACKETS})
 
 
 class Snapshot:
@@ -42,25 +51,51 @@ class Snapshot:
         self._live = live
         self._version = version
         self._renderer = Renderer()
-        # A renderer is for one thread at a time; two Prometheis may scrape at once.
+        self._sums: dict[tuple[MetricSpec, tuple[str, ...]], _Sum] = {}
+        # Renderer and sums are for one thread at a time; two Prometheis may scrape at once.
         self._lock = threading.Lock()
 
     def render(self) -> bytes:
         """Return the exposition of what is fresh."""
-        samples = list(self.samples())
         with self._lock:
-            return self._renderer.render(samples)
+            return self._renderer.render(list(self.samples()))
 
     def samples(self) -> Iterator[Sample]:
         """Yield every sample that is fresh."""
         workers = list(self._workers)
-        for worker in workers:
-            yield from worker.samples()
+        yield from self._collected(workers)
         yield from self._live()
         yield from _reported(worker.report() for worker in workers)
         versions = (self._version, platform.python_version())
         yield Sample(AGENT_BUILD_INFO, versions, 1)
         yield Sample(AGENT_CPU_SECONDS, (), time.process_time())
+
+    def _collected(self, workers: Iterable[Worker]) -> Iterator[Sample]:
+        parts: dict[tuple[MetricSpec, tuple[str, ...]], dict[str, float]] = {}
+        for worker in workers:
+            name = worker.collector.name
+            for sample in worker.samples():
+                if sample.spec in _SUMMED and not isinstance(sample.value, Distribution):
+                    parts.setdefault((sample.spec, sample.labels), {})[name] = sample.value
+                else:
+                    yield sample
+        for (spec, labels), by_name in parts.items():
+            total = self._sums.setdefault((spec, labels), _Sum()).update(by_name)
+            yield Sample(spec, labels, total)
+
+
+class _Sum:
+    """The total of one series that several collectors may have a part in."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._total = Accumulator()
+
+    def update(self, by_name: dict[str, float]) -> float:
+        """Return the total after what each collector says now; one that is stale says nothing."""
+        for name in by_name:
+            self._places.setdefault(name, len(self._places))
+        return self._total.update([by_name.get(name) for name in self._places])
 
 
 def _reported(reports: Iterable[Report]) -> Iterator[Sample]:

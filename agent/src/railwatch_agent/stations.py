@@ -11,14 +11,12 @@ import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from railwatch_agent.sources.files import CounterPair
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from railwatch.clock import Clock
     from railwatch_agent.inventory import Rail
+    from railwatch_agent.rail_bytes import ByteCounters
     from railwatch_agent.tape import Track
 
 log = logging.getLogger(__name__)
@@ -29,6 +27,12 @@ _PAUSE_SECONDS = 1.0
 # thousand on a node with eight multi-queue NICs, and then is asked for less often.
 _QUEUE_CPU_SHARE = 0.001
 _QUEUE_COST_WEIGHT = 0.05
+# A read of a rail that takes longer is slow: eight such rails take half of a period of 20 ms.
+SLOW_SECONDS = 0.001
+_READ_SHARE = 0.05
+_LONGEST_REST_SECONDS = 1.0
+_SLOW_AT_LAST = 3
+_FAST_AGAIN = 20
 # A backlog that was read longer ago says nothing about now.
 _BACKLOG_SECONDS = 0.25
 
@@ -44,6 +48,34 @@ class Station(Protocol):
     def read(self, now: float) -> None:
         """Read once; *now* is the time of the round."""
         ...
+
+
+class Pace:
+    """How long to rest after a read, so that slow ones leave the others their time.
+
+    An RDMA driver may ask its firmware for each read. The whole sample is put off and not only its
+    RDMA part: one part that stands still while the other moves would make bursts of nothing. One
+    slow read is the scheduler's; several in a row are the driver's.
+    """
+
+    def __init__(self) -> None:
+        self.is_slow = False
+        self._in_a_row = 0
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether fast reads are of interest too."""
+        return self.is_slow or self._in_a_row > 0
+
+    def rest_seconds(self, took: float) -> float:
+        """Return how long to rest after a read that took so long; 0 while reads are fast."""
+        if (took > SLOW_SECONDS) is self.is_slow:
+            self._in_a_row = 0
+        else:
+            self._in_a_row += 1
+            if self._in_a_row >= (_FAST_AGAIN if self.is_slow else _SLOW_AT_LAST):
+                self.is_slow, self._in_a_row = not self.is_slow, 0
+        return min(took / _READ_SHARE, _LONGEST_REST_SECONDS) if self.is_slow else 0.0
 
 
 class Queue(Protocol):
@@ -69,9 +101,9 @@ class QueueSource(Protocol):
 
 
 class RailStation:
-    """Reads one rail's two byte counters onto its *track*.
+    """Reads one rail's byte *counters* onto its *track*; less often while that is slow.
 
-    *directory* is the rail's netdev in sysfs; *backlog* answers with the bytes that wait in front
+    *backlog* answers with the bytes that wait in front
     of an interface, NaN if unknown; *on_error* is told of each reading that failed.
     """
 
@@ -79,17 +111,14 @@ class RailStation:
         self,
         rail: Rail,
         *,
-        directory: Path,
+        counters: ByteCounters,
         track: Track,
         backlog: Callable[[int, float], float],
-        clock: Clock,
         on_error: Callable[[], None],
     ) -> None:
         self.rail = rail
-        statistics = directory / "statistics"
-        self._counters = CounterPair(
-            statistics / "rx_bytes", statistics / "tx_bytes", monotonic=clock.monotonic
-        )
+        self._counters = counters
+        self._pace = Pace()
         self._track = track
         self._backlog = backlog
         self._on_error = on_error
@@ -124,6 +153,17 @@ class RailStation:
         if self._follows_gap:
             self._continue(time)
         self._track.append(time, receive, transmit, self._backlog(self._ifindex, time))
+        took = self._counters.took_seconds
+        if took > SLOW_SECONDS or self._pace.is_alert:
+            self._slow_down(now, took)
+
+    def _slow_down(self, now: float, took: float) -> None:
+        was_slow = self._pace.is_slow
+        self._resume = now + self._pace.rest_seconds(took)
+        if self._pace.is_slow and not was_slow:
+            log.warning("%s: reads take %.1f ms; sampled less often", self.what, took * 1e3)
+        if was_slow and not self._pace.is_slow:
+            log.info("%s: reads are fast again", self.what)
 
     def _continue(self, time: float) -> None:
         self._follows_gap = False

@@ -68,13 +68,13 @@ class FastReadings:
 
     def _rail(self, rail: Rail, now: float) -> Iterator[Sample]:
         latest = self._tape.track(rail.number).latest()
-        if rail.ifindex is None or latest is None:
+        if not rail.is_present or latest is None:
             return
         time, receive, transmit, _ = latest
         if now - time > _FRESH_SECONDS or math.isnan(receive):
             return
         yield Sample(RAIL_RECEIVE_BYTES, rail.labels, int(receive))
         yield Sample(RAIL_TRANSMIT_BYTES, rail.labels, int(transmit))
-        drops = self._queues.drops(rail.ifindex)
+        drops = None if rail.ifindex is None else self._queues.drops(rail.ifindex)
         if drops is not None:
             yield Sample(RAIL_QUEUE_DROPS, rail.labels, drops)

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel keeps of one rail's network device: its state, packets and faults.
+"""What a rail is and how it does: its state, and the packets and faults of its network device.
 
 Knowledge: Documentation/ABI/testing/sysfs-class-net, sysfs-class-net-statistics and
-Documentation/networking/statistics.rst (dropped: the host had no room; errors: broken packets).
+Documentation/networking/statistics.rst (dropped: the host had no room; errors: broken packets);
+of RDMA ports Documentation/ABI/stable/sysfs-class-infiniband. On InfiniBand the port is asked and
+not the network device, which is one of IP over it: what that counts, the port has counted too.
 One collector, and so one thread, a rail: a driver that hangs hides its own rail only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from railwatch.catalogue import (
     RAIL_ADMIN_UP,
@@ -25,14 +27,26 @@ from railwatch.catalogue import (
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import CounterFile, TextFile, read_text
+from railwatch_agent.sources.infiniband import (
+    ACTIVE,
+    DISABLED,
+    is_registered,
+    parse_code,
+    parse_rate,
+    port_directory,
+)
+from railwatch_agent.sources.rdma_drivers import counts_whole_link
 from railwatch_agent.sources.sysfs import is_up, netdev_directory, parse_admin_up, parse_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from railwatch.catalogue import MetricSpec
     from railwatch_agent.inventory import Rail
+
+Texts: TypeAlias = "Mapping[str, str | None]"
+"""What files say, by their names; None where there is no such thing."""
 
 # Each counter: its family, the label values after rail and device, and its file.
 _COUNTERS: tuple[tuple[MetricSpec, tuple[str, ...], str], ...] = (
@@ -44,6 +58,8 @@ _COUNTERS: tuple[tuple[MetricSpec, tuple[str, ...], str], ...] = (
     (RAIL_FAULTS, (Fault.TRANSMIT_DISCARD,), "statistics/tx_dropped"),
 )
 _STATES = ("flags", "carrier", "operstate", "speed")
+_NOT_NEEDED_TO_CARRY = frozenset({"flags", "operstate", "phys_state", "rate", "speed"})
+_PORT_STATES = ("state", "phys_state", "rate")
 
 
 def info_sample(rail: Rail) -> Sample:
@@ -85,57 +101,120 @@ class NetdevCollector:
         if rail is None:
             return
         yield info_sample(rail)
-        directory = netdev_directory(self._sysfs, rail.netdev)
-        is_present = _is_present(rail, directory)
+        is_present = _is_present(rail, self._sysfs)
         yield Sample(RAIL_PRESENT, rail.labels, int(is_present))
         if not is_present:
             yield Sample(RAIL_UP, rail.labels, 0)
             self._files = None
             return
-        if self._files is None or self._files.key != (rail.netdev, rail.ifindex):
-            self._files = _Files(rail, directory)
+        if self._files is None or self._files.key != _key(rail):
+            self._files = _Files(rail, self._sysfs)
         yield from _counters(self._files, rail)
         yield from self._state(self._files, rail)
 
     def _state(self, files: _Files, rail: Rail) -> Iterator[Sample | ReadFailure]:
-        states: dict[str, str | None] = {}
+        texts: dict[str, str | None] = {}
         for name, file in files.states.items():
             try:
-                states[name] = file.read()
+                texts[name] = file.read()
             except SourceError as exc:
                 yield ReadFailure(name, str(exc))
-        yield from _readings(rail, states)
-        if "speed" in states or rail.line_rate_override is not None:
-            yield from self._speed(rail, states.get("speed"))
+        is_known = files.states.keys() - texts.keys() <= _NOT_NEEDED_TO_CARRY
+        readings: tuple[tuple[MetricSpec, str, Callable[[], float | None]], ...] = (
+            (RAIL_ADMIN_UP, "administrative state", lambda: is_wanted_up(texts)),
+            (RAIL_UP, "state", lambda: can_carry(texts, is_known=is_known)),
+            (RAIL_SPEED, "speed", lambda: self._speed(rail, texts)),
+        )
+        for spec, what, reading in readings:
+            try:
+                value = reading()
+            except ValueError as exc:
+                yield ReadFailure(what, f"cannot parse {what} of {rail.device}: {exc}")
+            else:
+                if value is not None:
+                    yield Sample(spec, rail.labels, value)
 
-    def _speed(self, rail: Rail, text: str | None) -> Iterator[Sample | ReadFailure]:
-        speed = rail.line_rate_override
-        try:
-            if speed is None and text is not None:
-                speed = parse_speed(text)
-        except ValueError as exc:
-            yield ReadFailure("speed", f"cannot parse speed of {rail.netdev}: {exc}")
-        self._line_rate = speed
-        if speed is not None:
-            yield Sample(RAIL_SPEED, rail.labels, speed)
+    def _speed(self, rail: Rail, texts: Texts) -> float | None:
+        override = rail.line_rate_override
+        self._line_rate = None
+        self._line_rate = line_rate(texts) if override is None else override
+        return self._line_rate
+
+
+def is_wanted_up(texts: Texts) -> int | None:
+    """Whether the administrator wants a port up; None where nothing says so.
+
+    >>> is_wanted_up({"flags": "0x1003"}), is_wanted_up({"phys_state": "3: Disabled"})
+    (1, 0)
+    """
+    flags, physical = texts.get("flags"), texts.get("phys_state")
+    if flags is not None:
+        return int(parse_admin_up(flags))
+    return None if physical is None else int(parse_code(physical) != DISABLED)
+
+
+def can_carry(texts: Texts, *, is_known: bool = True) -> int | None:
+    """Whether a port can carry traffic: all that was read says so, and (*is_known*) all was read.
+
+    >>> can_carry({"carrier": "1", "operstate": "up", "state": "1: DOWN"})
+    0
+    """
+    says: list[bool] = []
+    if "carrier" in texts:
+        says.append(is_up(texts["carrier"], texts.get("operstate")))
+    state = texts.get("state")
+    if state is not None:
+        says.append(parse_code(state) == ACTIVE)
+    if not all(says):
+        return 0
+    return 1 if says and is_known else None
+
+
+def line_rate(texts: Texts) -> float | None:
+    """Return bytes per second; an RDMA port without a link tells the rate that it begins with.
+
+    >>> line_rate({"state": "1: DOWN", "rate": "2.5 Gb/sec (1X SDR)"})
+    """
+    speed, rate, state = texts.get("speed"), texts.get("rate"), texts.get("state")
+    if speed is not None:
+        return parse_speed(speed)
+    if rate is None or state is None or parse_code(state) != ACTIVE:
+        return None
+    return parse_rate(rate)
 
 
 class _Files:
-    """The open files of one device."""
+    """The open files of one rail."""
 
-    def __init__(self, rail: Rail, directory: Path) -> None:
-        self.key = (rail.netdev, rail.ifindex)
-        self.states = {name: TextFile(directory / name) for name in _STATES}
-        self.counters = [
-            (spec, labels, CounterFile(directory / source)) for spec, labels, source in _COUNTERS
-        ]
+    def __init__(self, rail: Rail, sysfs: Path) -> None:
+        self.key = _key(rail)
+        netdev = netdev_directory(sysfs, rail.netdev)
+        self.states: dict[str, TextFile] = {}
+        self.counters: list[tuple[MetricSpec, tuple[str, ...], CounterFile]] = []
+        has_netdev = rail.ifindex is not None
+        if rail.rdma is None or not counts_whole_link(rail.rdma, has_netdev=has_netdev):
+            self.states = {name: TextFile(netdev / name) for name in _STATES}
+            self.counters = [
+                (spec, labels, CounterFile(netdev / source)) for spec, labels, source in _COUNTERS
+            ]
+        if rail.rdma is not None:
+            port = port_directory(sysfs, rail.rdma)
+            # Ethernet's speed is told to the megabit by the network device.
+            wanted = ("state",) if self.states else _PORT_STATES
+            self.states |= {name: TextFile(port / name) for name in wanted}
 
 
-def _is_present(rail: Rail, directory: Path) -> bool:
-    """Whether the device that has the rail's name now is the rail's; looked up anew each time."""
-    if rail.ifindex is None:
+def _key(rail: Rail) -> tuple[object, ...]:
+    return rail.netdev, rail.ifindex, rail.rdma
+
+
+def _is_present(rail: Rail, sysfs: Path) -> bool:
+    """Whether the devices that have the rail's names now are the rail's; looked up each time."""
+    if rail.rdma is not None and not is_registered(sysfs, rail.rdma):
         return False
-    text = read_text(directory / "ifindex")
+    if rail.ifindex is None:
+        return rail.rdma is not None
+    text = read_text(netdev_directory(sysfs, rail.netdev) / "ifindex")
     return text is not None and text.strip() == str(rail.ifindex)
 
 
@@ -148,15 +227,3 @@ def _counters(files: _Files, rail: Rail) -> Iterator[Sample | ReadFailure]:
         else:
             if value is not None:
                 yield Sample(spec, (*rail.labels, *labels), value)
-
-
-def _readings(rail: Rail, states: dict[str, str | None]) -> Iterator[Sample | ReadFailure]:
-    flags = states.get("flags")
-    if flags is not None:
-        try:
-            yield Sample(RAIL_ADMIN_UP, rail.labels, int(parse_admin_up(flags)))
-        except ValueError as exc:
-            yield ReadFailure("flags", f"cannot parse flags of {rail.netdev}: {exc}")
-    if "carrier" in states:
-        up = is_up(states["carrier"], states.get("operstate"))
-        yield Sample(RAIL_UP, rail.labels, int(up))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Netlink: dump requests and their replies (netlink(7), linux/netlink.h, RFC 3549).
+"""Netlink: requests and their replies (netlink(7), linux/netlink.h, RFC 3549).
 
     struct nlmsghdr { u32 len; u16 type; u16 flags; u32 seq; u32 pid; }   len counts the header
     struct nlattr   { u16 len; u16 type; }                                len counts the header
 
 Both are followed by padding to four bytes, and all of it is in the machine's byte order. A reply
-to a dump is a row of datagrams that hold whole messages; NLMSG_DONE ends it.
+to a dump is a row of datagrams that hold whole messages; NLMSG_DONE ends it. The reply to any other
+request ends with an acknowledgement, an NLMSG_ERROR whose number is 0.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 NETLINK_ROUTE: Final = 0
 NETLINK_SOCK_DIAG: Final = 4
+NETLINK_GENERIC: Final = 16
 
 _NOOP: Final = 1
 _ERROR: Final = 2
@@ -30,6 +32,7 @@ _DONE: Final = 3
 _OVERRUN: Final = 4
 
 _REQUEST: Final = 0x001
+_ACKNOWLEDGE: Final = 0x004
 _DUMP_INTERRUPTED: Final = 0x010
 _DUMP: Final = 0x300
 
@@ -57,6 +60,14 @@ Shortcut: TypeAlias = "Callable[[bytes, int], bool]"
 
 class InterruptedDumpError(SourceError):
     """What was listed changed while the kernel listed it: something may be missing or double."""
+
+
+class KernelError(SourceError):
+    """The kernel answered with an error number, which is `code`."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(f"{what}: kernel answered {errno.errorcode.get(code, str(code))}")
+        self.code = code
 
 
 def messages(data: bytes) -> list[Message]:
@@ -108,23 +119,30 @@ def raise_for_error(data: bytes, start: int, end: int, what: str) -> None:
         return
     (negative,) = _ERRNO.unpack_from(data, start)
     if negative != 0:
-        code = abs(negative)
-        raise SourceError(f"{what}: kernel answered {errno.errorcode.get(code, str(code))}")
+        raise KernelError(what, abs(negative))
 
 
 class DumpRequest:
     """A request for everything of a kind, built once and renumbered for each use."""
 
+    flags = _REQUEST | _DUMP
+
     def __init__(self, what: str, kind: int, reply: int, body: bytes) -> None:
         self.what = what
         self.reply = reply
         length = _HEADER.size + len(body)
-        self._data = bytearray(_HEADER.pack(length, kind, _REQUEST | _DUMP, 0, 0) + body)
+        self._data = bytearray(_HEADER.pack(length, kind, self.flags, 0, 0) + body)
 
     def numbered(self, sequence: int) -> bytearray:
         """Return the request's bytes with this sequence number; valid until the next call."""
         _SEQUENCE.pack_into(self._data, _SEQUENCE_OFFSET, sequence)
         return self._data
+
+
+class SingleRequest(DumpRequest):
+    """A request for one thing; its acknowledgement ends the reply as NLMSG_DONE ends a dump."""
+
+    flags = _REQUEST | _ACKNOWLEDGE
 
 
 def open_netlink(protocol: int) -> socket.socket:

@@ -36,13 +36,26 @@ _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _REPRESENTOR = re.compile(r"(?:c\d+)?pf\d+(?:vf|sf)\d+")
 
 
+_SUBFUNCTION = re.compile(r"\.sf\.\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """The hardware behind an entry of a class: name of the device, its PCI function and node."""
+
+    device_name: str | None
+    pci_address: str | None
+    numa_node: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Netdev:
     """What a network device is, apart from what it counts.
 
     `device_name` is the last part of its device's path, None for a virtual device; `rdma` the RDMA
-    devices on the same PCI function. `is_part` is true for what shares a port with another netdev:
-    a virtual function, a representor, an IPoIB child.
+    devices on the same PCI function; `bond` the bond that it is a member of. `is_part` is true for
+    what shares a port with another netdev: a virtual function, a subfunction, a representor, an
+    IPoIB child.
     """
 
     name: str
@@ -55,6 +68,7 @@ class Netdev:
     pci_address: str | None
     numa_node: int | None
     rdma: tuple[str, ...]
+    bond: str | None
     is_part: bool
 
 
@@ -137,8 +151,8 @@ def _is_virtual(link: Path) -> bool:
 
 
 def _read_netdev(sysfs: Path, directory: Path, known: Netdev | None) -> Netdev | None:
-    ifindex = _number(directory / "ifindex")
-    flags = _word(directory / "flags")
+    ifindex = read_number(directory / "ifindex")
+    flags = read_word(directory / "flags")
     if ifindex is None or flags is None:
         return None
     # An index is given to one device only, as long as the machine runs.
@@ -146,33 +160,55 @@ def _read_netdev(sysfs: Path, directory: Path, known: Netdev | None) -> Netdev |
         known = _describe(sysfs, directory, ifindex)
     # The driver for RDMA may be loaded long after the one for the network.
     rdma = _listed(directory / "device" / "infiniband")
-    return replace(known, is_admin_up=parse_admin_up(flags), rdma=rdma)
+    bond = link_name(directory / "master") if (directory / "bonding_slave").exists() else None
+    return replace(known, is_admin_up=parse_admin_up(flags), rdma=rdma, bond=bond)
 
 
 def _describe(sysfs: Path, directory: Path, ifindex: int) -> Netdev:
     """Read what does not change while there is the device."""
     device = directory / "device"
-    path = device.resolve() if device.exists() else None
-    pci = None if path is None else _pci_directory(sysfs.resolve(), path)
-    port_name = _word(directory / "phys_port_name") or ""
+    facts = device_facts(sysfs, device)
+    port_name = read_word(directory / "phys_port_name") or ""
     is_part = (
         (device / "physfn").exists()
         or (directory / "parent").exists()
         or _REPRESENTOR.fullmatch(port_name) is not None
+        or is_subfunction(facts.device_name)
     )
     return Netdev(
         name=directory.name,
         ifindex=ifindex,
-        link_type=_number(directory / "type") or 0,
+        link_type=read_number(directory / "type") or 0,
         is_admin_up=False,
-        device_name=None if path is None else path.name,
-        port=_number(directory / "dev_port") or 0,
-        driver=_link_name(device / "driver"),
-        pci_address=None if pci is None else pci.name,
-        numa_node=None if pci is None else _numa_node(pci),
+        device_name=facts.device_name,
+        port=read_number(directory / "dev_port") or 0,
+        driver=link_name(device / "driver"),
+        pci_address=facts.pci_address,
+        numa_node=facts.numa_node,
         rdma=(),
+        bond=None,
         is_part=is_part,
     )
+
+
+def device_facts(sysfs: Path, device: Path) -> DeviceFacts:
+    """Return what the link *device* of a class leads to."""
+    path = device.resolve() if device.exists() else None
+    pci = None if path is None else _pci_directory(sysfs.resolve(), path)
+    return DeviceFacts(
+        device_name=None if path is None else path.name,
+        pci_address=None if pci is None else pci.name,
+        numa_node=None if pci is None else _numa_node(pci),
+    )
+
+
+def is_subfunction(device_name: str | None) -> bool:
+    """Whether a device is a slice of a PCI function (kernel: devlink-port.rst, "Subfunction").
+
+    >>> is_subfunction("mlx5_core.sf.2"), is_subfunction("0000:3b:00.0")
+    (True, False)
+    """
+    return device_name is not None and _SUBFUNCTION.search(device_name) is not None
 
 
 def _pci_directory(sysfs: Path, device: Path) -> Path | None:
@@ -184,11 +220,11 @@ def _pci_directory(sysfs: Path, device: Path) -> Path | None:
 
 
 def _numa_node(pci: Path) -> int | None:
-    node = _number(pci / "numa_node")
+    node = read_number(pci / "numa_node")
     return None if node is None or node < 0 else node
 
 
-def _word(path: Path) -> str | None:
+def read_word(path: Path) -> str | None:
     """Return one word of a description; unreadable is as good as absent for what a device is."""
     try:
         text = read_text(path)
@@ -197,14 +233,16 @@ def _word(path: Path) -> str | None:
     return None if text is None else text.strip()
 
 
-def _number(path: Path) -> int | None:
+def read_number(path: Path) -> int | None:
+    """Return one number of a description, None as above."""
     try:
-        return int(_word(path) or "")
+        return int(read_word(path) or "")
     except ValueError:
         return None
 
 
-def _link_name(path: Path) -> str | None:
+def link_name(path: Path) -> str | None:
+    """Return the name of what a link leads to, None if there is none."""
     try:
         return path.readlink().name
     except OSError:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read as often as a reading is worth: what is slow is read less often, what is absent seldom."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from railwatch_agent.sources.errors import NotPermittedError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# What is not there or not for this user may be so for good, and some drivers write each such
+# question into the kernel's log.
+RETRY_SECONDS: Final = 300.0
+
+
+class PacedReading(Generic[T]):
+    """A reading that is taken only while it costs at most *share* of the time.
+
+    Parameters
+    ----------
+    what
+        What is read, for the log.
+    read
+        Answers None if there is no such thing, and raises SourceError.
+    interval_seconds
+        How often it is wanted.
+    share
+        Of the time, how much reading may take; the kernel holds locks meanwhile.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        read: Callable[[], T | None],
+        *,
+        interval_seconds: float,
+        share: float = 0.01,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, got {share!r}")
+        self._what = what
+        self._read = read
+        self._interval_seconds = interval_seconds
+        self._share = share
+        self._monotonic = monotonic
+        self._rest_until = monotonic()
+        self._value: T | None = None
+        self._error: SourceError | None = None
+        self._is_slow = False
+        self._patience_seconds = 0.0
+
+    def latest(self) -> tuple[T | None, bool]:
+        """Return the newest reading and whether it was taken now; raise what the newest raised."""
+        now = self._monotonic()
+        is_fresh = now >= self._rest_until
+        if is_fresh:
+            self._take(now)
+        if self._error is not None:
+            # Raised again and again, it would grow by a traceback each time.
+            raise self._error.with_traceback(None)
+        return self._value, is_fresh
+
+    def _take(self, began: float) -> None:
+        try:
+            self._value, self._error = self._read(), None
+        except SourceError as exc:
+            self._value, self._error = None, exc
+        took = self._monotonic() - began
+        rest = took / self._share
+        self._tell(took, rest)
+        self._rest_until = began + max(rest, self._patience())
+
+    def _patience(self) -> float:
+        """How long to wait because of what was answered; longer with each error in a row."""
+        before, self._patience_seconds = self._patience_seconds, 0.0
+        if isinstance(self._error, NotPermittedError):
+            return RETRY_SECONDS
+        if self._error is None:
+            return RETRY_SECONDS if self._value is None else 0.0
+        self._patience_seconds = min(max(2 * before, self._interval_seconds), RETRY_SECONDS)
+        return self._patience_seconds
+
+    def _tell(self, took: float, rest: float) -> None:
+        """Log once that reading is slow, and once that it is not any more."""
+        is_slow = rest > self._interval_seconds
+        if is_slow == self._is_slow:
+            return
+        self._is_slow = is_slow
+        if is_slow:
+            log.warning(
+                "%s: took %.3f s to read; will be read every %.0f s", self._what, took, rest
+            )
+        else:
+            log.info("%s: quick to read again", self._what)

@@ -1,0 +1,304 @@
+"""RDMA ports of all drivers, on scenario trees: what is exposed, and what each trap costs."""
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.rdma_node import RdmaNode
+from agent.rdma_trees import (
+    SCENARIOS,
+    hfi1,
+    irdma,
+    mlx5_infiniband,
+    mlx5_port,
+    mlx5_roce,
+    mlx5_roce_degraded,
+)
+from agent.trees import Nic, Tree
+from railwatch.catalogue import (
+    RAIL_ADMIN_UP,
+    RAIL_CONGESTION,
+    RAIL_CREDIT_WAIT,
+    RAIL_FAULTS,
+    RAIL_PRESENT,
+    RAIL_RECEIVE_PACKETS,
+    RAIL_SPEED,
+    RAIL_UP,
+    RDMA_COUNTER,
+)
+from railwatch_agent.sources.errors import SourceError
+from railwatch_agent.sources.files import CounterFile
+from railwatch_agent.sources.infiniband import (
+    PortCounter,
+    parse_code,
+    parse_link_layer,
+    parse_rate,
+    read_ports,
+)
+
+_GOLDEN = Path(__file__).with_name("golden")
+
+
+def _node(tmp_path: Path, name: str) -> RdmaNode:
+    return RdmaNode(tmp_path, SCENARIOS[name](tmp_path / "node"))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_exposition_of_a_scenario_is_the_golden_one(tmp_path: Path, name: str) -> None:
+    """`make golden` rewrites it; the difference is to be read."""
+    text = _node(tmp_path, name).exposition()
+
+    path = _GOLDEN / f"rdma_{name}.prom"
+    if "RAILWATCH_GOLDEN" in os.environ:
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_promtool_finds_nothing_to_say(tmp_path: Path, name: str) -> None:
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=_node(tmp_path, name).exposition(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    for parse in (parse_code, parse_rate):
+        try:
+            parse(text)
+        except ValueError:
+            continue
+    parse_link_layer(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "speed"),
+    [
+        ("100 Gb/sec (4X EDR)", 12.5e9),
+        ("2.5 Gb/sec (1X SDR)", 312.5e6),
+        ("800 Gb/sec (8X NDR)", 100e9),
+        ("50 Gb/sec (1X HDR)", 6.25e9),
+    ],
+)
+def test_a_rate_is_bytes_per_second_whatever_the_width(text: str, speed: float) -> None:
+    assert parse_rate(text) == speed
+
+
+def test_a_machine_without_rdma_has_no_ports(tmp_path: Path) -> None:
+    assert read_ports(Tree(tmp_path).sysfs) == []
+
+
+def test_words_are_four_bytes_and_ip_over_infiniband_is_not_added(tmp_path: Path) -> None:
+    """Trap: by the width of the link, or not at all."""
+    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node.rails()
+
+    assert node.sample() == (4_000, 8_000)
+
+
+def test_roce_is_the_sum_of_rdma_and_tcp(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node.rails()
+
+    assert node.sample() == (4_000 + 500, 8_000 + 600)
+    assert node.values(RAIL_RECEIVE_PACKETS) == {(): 35}
+
+
+def test_faults_and_congestion_of_a_degraded_roce_rail(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"))
+
+    assert node.values(RAIL_FAULTS) == {
+        ("link_downed",): 0,
+        ("receive_error",): 0,
+        ("receive_discard",): 2 + 1,
+        ("transmit_discard",): 0,
+        ("retransmit",): 20 + 3 + 100,
+        ("ack_timeout",): 4,
+        ("out_of_sequence",): 50,
+        ("rnr_nak",): 6,
+        ("icrc_error",): 7,
+    }
+    congestion = {("ecn_marked",): 8, ("cnp_sent",): 9, ("cnp_handled",): 10}
+    assert node.values(RAIL_CONGESTION) == congestion
+    assert node.values(RAIL_CREDIT_WAIT) == {}
+
+
+def test_the_link_of_infiniband_is_told_by_its_port(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    faults = node.values(RAIL_FAULTS)
+
+    kinds = ("link_downed", "link_recovery", "symbol_error", "receive_error", "transmit_discard")
+    assert [faults[kind,] for kind in kinds] == [7, 6, 5, 4, 3]
+    assert node.values(RAIL_CREDIT_WAIT) == {(): 99}
+    assert node.values(RAIL_SPEED) == {(): 50e9}
+
+
+@pytest.mark.parametrize(
+    ("state", "physical", "up", "wanted"),
+    [
+        ("4: ACTIVE", "5: LinkUp", 1, 1),
+        ("2: INIT", "5: LinkUp", 0, 1),
+        ("1: DOWN", "2: Polling", 0, 1),
+        ("1: DOWN", "3: Disabled", 0, 0),
+        pytest.param("9: LATER", "8: LATER", 0, 1, id="states of a later kernel"),
+    ],
+)
+def test_an_infiniband_rail_is_up_when_its_port_is_active(
+    tmp_path: Path, state: str, physical: str, up: int, wanted: int
+) -> None:
+    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node.rails()
+    port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
+    (port / "state").write_text(f"{state}\n")
+    (port / "phys_state").write_text(f"{physical}\n")
+
+    assert (node.values(RAIL_UP), node.values(RAIL_ADMIN_UP)) == ({(): up}, {(): wanted})
+    assert (node.values(RAIL_SPEED) == {}) is (up == 0)
+
+
+def test_a_roce_rail_needs_its_carrier_and_its_port(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    before = node.values(RAIL_UP)
+    port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
+    (port / "state").write_text("1: DOWN\n")
+
+    assert (before, node.values(RAIL_UP)) == ({(): 1}, {(): 0})
+
+
+def test_a_state_without_a_code_costs_that_reading(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node.rails()
+    port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
+    (port / "state").write_text("nonsense\n")
+
+    assert node.values(RAIL_UP) == {}
+    assert node.values(RAIL_ADMIN_UP) == {(): 1}
+
+
+def test_one_unreadable_counter_costs_one_series(tmp_path: Path) -> None:
+    """Trap: it loses all (node_exporter, seven threads). A directory fails with EISDIR."""
+    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    counters = node.tree.sysfs / "class/infiniband/mlx5_0/ports/1/counters"
+    whole = node.values(RAIL_FAULTS)
+    (counters / "symbol_error").unlink()
+    (counters / "symbol_error").mkdir()
+    broken = RdmaNode(tmp_path / "broken", node.tree)
+
+    assert whole.keys() - broken.values(RAIL_FAULTS).keys() == {("symbol_error",)}
+    assert broken.failures() == 1
+
+
+class _Counted(PortCounter):
+    """Counts how often files are opened or read."""
+
+    reads: list[str]
+
+    def read_bytes(self) -> bytes | None:
+        """Note the file, then read it."""
+        self.reads.append(Path(self.path).name)
+        return super().read_bytes()
+
+
+def test_a_counter_that_the_driver_refuses_is_read_once_until_it_is_enumerated_anew(
+    tmp_path: Path,
+) -> None:
+    """Trap: each attempt writes the kernel's log. The speed of lo is EINVAL, as here."""
+    reads: list[str] = []
+    made = type("_Noted", (_Counted,), {"reads": reads})
+    tree = mlx5_infiniband(tmp_path / "node")
+    counters = tree.sysfs / "class/infiniband/mlx5_0/ports/1/counters"
+    (counters / "symbol_error").unlink()
+    (counters / "symbol_error").symlink_to("/sys/class/net/lo/speed")
+    node = RdmaNode(tmp_path, tree, open_counter=made)
+    kinds = node.values(RAIL_FAULTS).keys()
+    node.round()
+    node.round()
+
+    assert ("symbol_error",) not in kinds
+    assert ("link_downed",) in kinds
+    assert node.failures() == 0
+    assert (reads.count("symbol_error"), reads.count("link_downed")) == (1, 3)
+    # The old directory is kept, or its inode might be given to the new one.
+    ports = counters.parent.parent
+    ports.rename(ports.with_name("old"))
+    mlx5_infiniband(tmp_path / "other")
+    (tmp_path / "other/sys/class/infiniband/mlx5_0/ports").resolve().rename(ports)
+    assert node.values(RAIL_FAULTS)[("symbol_error",)] == 5
+
+
+def test_einval_is_what_the_kernel_says_of_a_speed_that_there_is_not() -> None:
+    with pytest.raises(OSError, match=r".") as caught:
+        Path("/sys/class/net/lo/speed").read_bytes()
+
+    assert caught.value.errno == errno.EINVAL
+
+
+class _Failing(CounterFile):
+    """A driver that answers EIO for one counter."""
+
+    def read(self) -> int | None:
+        """Raise for it, read the others."""
+        if self.path.endswith("packet_seq_err"):
+            raise SourceError("Input/output error")
+        return super().read()
+
+
+def test_a_part_of_a_sum_that_fails_for_a_while_makes_no_fall_and_no_burst(tmp_path: Path) -> None:
+    is_failing = [False]
+
+    class Flaky(_Failing):
+        def read(self) -> int | None:
+            return super().read() if is_failing[0] else CounterFile.read(self)
+
+    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"), open_counter=Flaky)
+    found = [node.values(RAIL_FAULTS)[("retransmit",)]]
+    is_failing[0] = True
+    node.tree.count_rdma("mlx5_0", packet_seq_err=25, implied_nak_seq_err=4)
+    found.append(node.values(RAIL_FAULTS)[("retransmit",)])
+    is_failing[0] = False
+    found.append(node.values(RAIL_FAULTS)[("retransmit",)])
+
+    assert found == [123, 124, 129]
+
+
+def test_a_device_that_is_registered_anew_begins_anew(tmp_path: Path) -> None:
+    """A reload of the driver: all counters at 0, under the same names."""
+    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"))
+    before = node.values(RAIL_FAULTS)[("ack_timeout",)]
+    node.tree.remove("rail0")
+    gone = node.values(RAIL_PRESENT), node.values(RAIL_UP), node.values(RAIL_CONGESTION)
+    node.tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0", port=mlx5_port()))
+    after = node.values(RAIL_FAULTS)[("ack_timeout",)]
+
+    assert (before, after) == (4, 0)
+    assert gone == ({(): 0}, {(): 0}, {})
+    assert node.sample() == (4_000, 8_000)
+
+
+def test_counters_at_the_device_are_found(tmp_path: Path) -> None:
+    node = RdmaNode(tmp_path, hfi1(tmp_path / "node"))
+    faults = node.values(RAIL_FAULTS)
+
+    assert (faults["ack_timeout",], faults["retransmit",]) == (3, 1)
+
+
+def test_vendor_counters_are_those_that_are_allowed(tmp_path: Path) -> None:
+    tree = irdma(tmp_path / "node")
+    none = RdmaNode(tmp_path, tree).round()
+    node = RdmaNode(tmp_path, tree, allowed=("cnpSent", "not_here"))
+    found = {s.labels: s.value for s in node.round() if s.spec is RDMA_COUNTER}
+
+    assert not [s for s in none if s.spec is RDMA_COUNTER]
+    assert found == {("irdma0", "1", "cnpSent"): 6}
