@@ -136,6 +136,24 @@ def test_a_victim_is_not_accused_while_the_culprit_cannot_be_seen() -> None:
     assert lines == []
 
 
+def test_what_happens_around_a_fault_teaches_nothing() -> None:
+    """A receiver that was a victim for long is found as quickly when the fault is its own."""
+    fleet = Fleet()
+    state = learned(fleet)
+    sender, receiver = fleet.links[3], fleet.links[4]
+    starved = capped(0.25, "receive")
+    both = {sender: capped(0.25), receiver: starved}
+    state, _ = fold(state, (fleet.window(both) for _ in range(60)))
+    state, _ = fold(state, fleet.windows(30))
+
+    slowed = {**capped(0.4), "queue_occupied_ratio": 0.0}
+    state, lines = judge(state, fleet.window({sender: slowed, receiver: starved}))
+
+    assert [(f.node, f.state) for f in lines] == [(receiver.node, "firing")]
+    assert state.detector is not None
+    assert state.detector.centers_.max() < 5.0
+
+
 def test_nobody_is_accused_in_one_window_that_lacks_a_peer() -> None:
     """Whoever was not heard may be the culprit: its victim alone would look like one."""
     fleet = Fleet()

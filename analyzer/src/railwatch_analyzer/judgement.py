@@ -73,7 +73,7 @@ def judge_window(state: State, window: Window) -> State:
         picture=_picture(state, seen, deviation, badness(deviation, spread)),
     )
     state = replace(state, accused=accusations(state, raw, groups))
-    return _train(_learn(state, seen), groups)
+    return _train(_learn(state, seen, raw, groups), groups)
 
 
 def _scores(
@@ -121,17 +121,31 @@ def _picture(
     )
 
 
-def _learn(state: State, seen: Comparison) -> State:
-    """Learn from the links that were active and are beyond suspicion."""
+def _learn(
+    state: State, seen: Comparison, raw: NDArray[np.float64], groups: NDArray[np.int64]
+) -> State:
+    """Learn from the links that were active and are beyond suspicion.
+
+    *raw* are the scores before blame was passed on. Around a fault nobody is an example of health:
+    victims look like culprits, and everybody's yardstick has moved. The window before an alarm
+    may have held its beginning and is taken back.
+    """
     judged = seen.silence == Silence.NONE
-    spoke = judged | (seen.silence == Silence.LEARNING)
-    flagged = state.status.degraded | (state.status.pressure > 0)
-    suspect = flagged | (judged & (state.status.score >= SUSPICION))
-    kept = np.where((spoke & ~flagged)[:, None], seen.residual, np.nan).astype(np.float32)
+    learning = seen.silence == Silence.LEARNING
+    alarmed = (raw >= ALARM) | state.status.degraded | (state.status.pressure > 0)
+    troubled = np.isin(groups, groups[alarmed])
+    suspect = judged & (state.status.score >= SUSPICION)
+    example = (judged | learning) & ~troubled
+    kept = np.where(example[:, None], seen.residual, np.nan).astype(np.float32)
+    recent = state.recent
+    if recent and troubled.any():
+        recent = (*recent[:-1], np.where(troubled[:, None], np.float32(np.nan), recent[-1]))
+    # A newcomer learns in any company: it has no other.
+    healthy = (judged & ~troubled & ~suspect) | learning
     return replace(
         state,
-        baseline=learn(state.baseline, seen.residual, seen.bytes_offset, spoke & ~suspect),
-        recent=(*state.recent, kept)[-RECENT:],
+        baseline=learn(state.baseline, seen.residual, seen.bytes_offset, healthy),
+        recent=(*recent, kept)[-RECENT:],
     )
 
 
