@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from railwatch.catalogue import ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch_agent.inventory import Rail
 
 

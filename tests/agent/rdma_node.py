@@ -7,7 +7,8 @@ from pathlib import Path
 
 from agent.fakes import FakeClock
 from agent.trees import Tree
-from railwatch.catalogue import RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES, MetricSpec, Sample
+from railwatch.catalogue.metric import MetricSpec, Sample
+from railwatch.catalogue.rail import RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 from railwatch.exposition import Renderer
 from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.netdev import NetdevCollector

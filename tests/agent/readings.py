@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from railwatch.catalogue import Distribution, MetricSpec, ReadFailure, Sample
+from railwatch.catalogue.metric import Distribution, MetricSpec, ReadFailure, Sample
 
 Readings = Sequence[Sample | ReadFailure]
 Values = dict[tuple[str, ...], float | Distribution]

@@ -7,10 +7,9 @@ import pytest
 from agent.fakes import FakeClock, FakeQueue, FakeQueueSource, rail
 from agent.readings import value, values
 from agent.trees import Nic, Tree, two_rails
-from railwatch.catalogue import (
-    HOST_CPU_BUSY,
-    HOST_MEMORY_AVAILABLE,
-    HOST_PRESSURE,
+from railwatch.catalogue.metric import Distribution, ReadFailure, Sample
+from railwatch.catalogue.node import HOST_CPU_BUSY, HOST_MEMORY_AVAILABLE, HOST_PRESSURE
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_FAULTS,
     RAIL_INFO,
@@ -20,9 +19,6 @@ from railwatch.catalogue import (
     RAIL_SPEED,
     RAIL_TRANSMIT_BYTES,
     RAIL_UP,
-    Distribution,
-    ReadFailure,
-    Sample,
 )
 from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings

@@ -13,18 +13,16 @@ from agent import drivers
 from agent.drivers import FakeStatistics
 from agent.fakes import FakeClock, rail
 from agent.readings import Readings, value, values
-from railwatch.catalogue import (
+from railwatch.catalogue import METRICS
+from railwatch.catalogue.metric import MetricType, ReadFailure, Sample
+from railwatch.catalogue.rail import (
     ETHTOOL_STATISTIC,
-    METRICS,
     RAIL_FAULTS,
     RAIL_FEC_CORRECTED_BITS,
     RAIL_PAUSE_SECONDS,
     RAIL_PCIE_STALLED,
     RAIL_RECEIVED_BITS,
     Fault,
-    MetricType,
-    ReadFailure,
-    Sample,
 )
 from railwatch.exposition import Renderer
 from railwatch_agent.collectors.ethtool import EthtoolCollector

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from railwatch.catalogue import METRICS, Distribution, MetricSpec, MetricType, Sample
+from railwatch.catalogue import METRICS
+from railwatch.catalogue.metric import Distribution, MetricSpec, MetricType, Sample
 from railwatch.exposition import ExpositionError, Reader, Renderer, parse_series
 
 # The text format is UTF-8, which has no lone surrogates; a line ends at a line feed only.

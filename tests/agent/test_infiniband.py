@@ -20,7 +20,7 @@ from agent.rdma_trees import (
     mlx5_roce_degraded,
 )
 from agent.trees import Nic, Tree
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_CONGESTION,
     RAIL_CREDIT_WAIT,

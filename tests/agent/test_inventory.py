@@ -7,7 +7,7 @@ import pytest
 
 from agent.fakes import FakeClock
 from agent.trees import Nic, Tree, two_rails
-from railwatch.catalogue import ReadFailure
+from railwatch.catalogue.metric import ReadFailure
 from railwatch_agent.inventory import SETTLE_SECONDS, Inventory, Rail
 from railwatch_agent.numbering import (
     BookFile,

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from agent.fakes import rail
 from agent.readings import Readings, value, values
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import (
     RAIL_PCIE_ERRORS,
     RAIL_PCIE_GENERATION,
     RAIL_PCIE_GENERATION_MAX,
     RAIL_PCIE_WIDTH,
     RAIL_PCIE_WIDTH_MAX,
-    ReadFailure,
-    Sample,
 )
 from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.sources import ethtool, pcie

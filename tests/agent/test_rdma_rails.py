@@ -18,11 +18,7 @@ from agent.rdma_trees import (
     virtual_function,
 )
 from agent.trees import Nic, RdmaPort, Tree
-from railwatch.catalogue import (
-    RAIL_PRESENT,
-    RAIL_SPEED,
-    RAIL_UP,
-)
+from railwatch.catalogue.rail import RAIL_PRESENT, RAIL_SPEED, RAIL_UP
 from railwatch_agent.inventory import SETTLE_SECONDS, read_machine
 from railwatch_agent.numbering import Book
 from railwatch_agent.selection import find

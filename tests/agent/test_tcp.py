@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from railwatch.catalogue import RAIL_FAULTS, ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import RAIL_FAULTS
 from railwatch_agent.collectors.tcp import Growth, Seen, TcpCollector, advance
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.inet_diag import SocketReader, TcpSocket, packed_address

@@ -7,16 +7,14 @@ import pytest
 
 from agent.fakes import FakeClock, rail
 from agent.readings import value
-from railwatch.catalogue import (
-    AGENT_WINDOW_END,
+from railwatch.catalogue.metric import Distribution, ReadFailure, Sample
+from railwatch.catalogue.node import AGENT_WINDOW_END
+from railwatch.catalogue.rail import (
     RAIL_QUEUE_OCCUPIED,
     RAIL_RECEIVE_UTILIZATION,
     RAIL_TRANSMIT_UTILIZATION,
     RECEIVE_WINDOW,
     TRANSMIT_WINDOW,
-    Distribution,
-    ReadFailure,
-    Sample,
 )
 from railwatch.windows import window_statistics
 from railwatch_agent.collectors.window import WindowCollector

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from agent.fakes import FakeClock, FakeCollector
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import MetricSpec, ReadFailure, Sample
+from railwatch.catalogue.node import (
     AGENT_COLLECTOR_DURATION,
     AGENT_COLLECTOR_SUCCESS,
     AGENT_LAST_SUCCESS,
     AGENT_READ_ERRORS,
     HOST_CPU_BUSY,
-    MetricSpec,
-    ReadFailure,
-    Sample,
 )
 from railwatch.clock import SystemClock
 from railwatch_agent.snapshot import Snapshot

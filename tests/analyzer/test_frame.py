@@ -11,14 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from railwatch.catalogue import (
-    AGENT_WINDOW_END,
-    AGENT_WINDOW_SECONDS,
-    RAIL_FAULTS,
-    RAIL_TRANSMIT_BYTES,
-    RAIL_UP,
-    Fault,
-)
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.rail import RAIL_FAULTS, RAIL_TRANSMIT_BYTES, RAIL_UP, Fault
 from railwatch_analyzer.frame import (
     COLUMNS,
     FETCHED,

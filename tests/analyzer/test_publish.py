@@ -14,7 +14,7 @@ import pytest
 
 from analyzer.fleet import START, Fleet, capped, without
 from analyzer.stories import fold, learned
-from railwatch.catalogue import MetricType
+from railwatch.catalogue.metric import MetricType
 from railwatch.exposition import Reader, Renderer
 from railwatch_analyzer.causes import Cause
 from railwatch_analyzer.claims import claims_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from railwatch.catalogue import Fault as Kind
+from railwatch.catalogue.rail import Fault as Kind
 from railwatch_analyzer.simulation.faults import (
     CounterReset,
     Flap,

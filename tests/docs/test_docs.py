@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import golden
-from railwatch.catalogue import Scope
+from railwatch.catalogue.metric import Scope
 from railwatch.reference import counts_by_scope
 from railwatch_agent.settings import COLLECTORS
 

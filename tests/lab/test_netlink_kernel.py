@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.namespaces import batch, call, delete
-from railwatch.catalogue import Sample
+from railwatch.catalogue.metric import Sample
 from railwatch_agent.collectors.tcp import TcpCollector
 from railwatch_agent.sources.addresses import AddressReader
 from railwatch_agent.sources.errors import SourceError

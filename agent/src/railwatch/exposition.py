@@ -13,12 +13,12 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from railwatch.catalogue import Distribution, MetricType
+from railwatch.catalogue.metric import Distribution, MetricType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from railwatch.catalogue import MetricSpec, Sample
+    from railwatch.catalogue.metric import MetricSpec, Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

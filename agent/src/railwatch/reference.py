@@ -7,13 +7,14 @@ import dataclasses
 import typing
 from typing import TYPE_CHECKING, Any
 
-from railwatch.catalogue import METRICS, PREFIX, Scope
+from railwatch.catalogue import METRICS
+from railwatch.catalogue.metric import PREFIX, Scope
 from railwatch.settings import kind_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
 
 # What METRICS.md says of each subsystem, the word after the prefix.
 _SUBSYSTEMS = {

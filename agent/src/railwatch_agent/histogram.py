@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import Distribution
+from railwatch.catalogue.metric import Distribution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch_agent.numbering import Book, Record, assign, place_order
 from railwatch_agent.selection import Kind, Port, Rule, binding_of, discover, find, join, kind_of
 from railwatch_agent.sources.errors import SourceError

@@ -16,14 +16,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import AGENT_SAMPLER_LATENESS
+from railwatch.catalogue.node import AGENT_SAMPLER_LATENESS
 from railwatch_agent.cadence import next_deadline
 from railwatch_agent.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from railwatch.catalogue import Distribution
+    from railwatch.catalogue.metric import Distribution
     from railwatch.clock import Clock
     from railwatch_agent.inventory import Rail
     from railwatch_agent.stations import QueueStation, RailStation, Station

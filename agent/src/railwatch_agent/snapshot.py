@@ -8,26 +8,23 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import Distribution, Sample
+from railwatch.catalogue.node import (
     AGENT_BUILD_INFO,
     AGENT_COLLECTOR_DURATION,
     AGENT_COLLECTOR_SUCCESS,
     AGENT_CPU_SECONDS,
     AGENT_LAST_SUCCESS,
     AGENT_READ_ERRORS,
-    RAIL_FAULTS,
-    RAIL_RECEIVE_PACKETS,
-    RAIL_TRANSMIT_PACKETS,
-    Distribution,
-    Sample,
 )
+from railwatch.catalogue.rail import RAIL_FAULTS, RAIL_RECEIVE_PACKETS, RAIL_TRANSMIT_PACKETS
 from railwatch.exposition import Renderer
 from railwatch.rates import Accumulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.workers import Report, Worker
 
 # What several collectors count a part of each: the network device, RDMA, TCP.

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch_agent.cadence import next_deadline
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_FAULTS,
     RAIL_QUEUE_OCCUPIED,
     RECEIVE_WINDOW,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
-    AGENT_WINDOW_END,
-    AGENT_WINDOW_SECONDS,
-    PREFIX,
+from railwatch.catalogue.metric import PREFIX, MetricSpec
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_FAULTS,
     RAIL_PRESENT,
@@ -28,7 +27,6 @@ from railwatch.catalogue import (
     RECEIVE_WINDOW,
     TRANSMIT_WINDOW,
     Fault,
-    MetricSpec,
 )
 
 if TYPE_CHECKING:

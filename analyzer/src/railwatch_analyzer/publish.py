@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import Sample
+from railwatch.catalogue.verdict import (
     ANALYZER_BUILD_INFO,
     ANALYZER_LAST_ROUND,
     ANALYZER_LINKS,
@@ -26,7 +27,6 @@ from railwatch.catalogue import (
     LINK_DEGRADED,
     LINK_EVIDENCE,
     LINK_VERDICT,
-    Sample,
 )
 from railwatch_analyzer.detectors.state import Rule
 from railwatch_analyzer.round import verdicts_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from railwatch.catalogue import ReadFailure, Sample
+    from railwatch.catalogue.metric import ReadFailure, Sample
 
 
 class Collector(Protocol):

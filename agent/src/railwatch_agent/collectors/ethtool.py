@@ -11,15 +11,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from railwatch.catalogue import (
-    ETHTOOL_STATISTIC,
-    RAIL_FAULTS,
-    RAIL_FEC_CORRECTED_BITS,
-    Fault,
-    MetricType,
-    ReadFailure,
-    Sample,
-)
+from railwatch.catalogue.metric import MetricType, ReadFailure, Sample
+from railwatch.catalogue.rail import ETHTOOL_STATISTIC, RAIL_FAULTS, RAIL_FEC_CORRECTED_BITS, Fault
 from railwatch_agent.collectors.ethtool_tables import TABLES, names
 from railwatch_agent.collectors.pacing import PacedReading
 from railwatch_agent.selection import Kind

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_FAULTS,
     RAIL_FEC_CORRECTED_BITS,
     RAIL_PAUSE_SECONDS,
@@ -25,7 +25,7 @@ from railwatch.catalogue import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
 
 _MICROSECOND: Final = 1e-6
 _PERCENT: Final = 0.01

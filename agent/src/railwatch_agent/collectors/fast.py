@@ -11,16 +11,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import Sample
+from railwatch.catalogue.node import (
     AGENT_RAILS,
     AGENT_READ_ERRORS,
     AGENT_SAMPLER_LATENESS,
     AGENT_SAMPLER_STUCK_RAILS,
-    RAIL_QUEUE_DROPS,
-    RAIL_RECEIVE_BYTES,
-    RAIL_TRANSMIT_BYTES,
-    Sample,
 )
+from railwatch.catalogue.rail import RAIL_QUEUE_DROPS, RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

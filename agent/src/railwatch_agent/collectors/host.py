@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.node import (
     HOST_CPU_BUSY,
     HOST_MEMORY_AVAILABLE,
     HOST_PRESSURE,
     PRESSURE_RESOURCES,
-    ReadFailure,
-    Sample,
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.host import busy_ratio

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import RDMA_COUNTER, ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import RDMA_COUNTER
 from railwatch.rates import Accumulator
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.infiniband import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.inventory import Rail
     from railwatch_agent.sources.files import CounterFile
     from railwatch_agent.sources.infiniband import RdmaPort

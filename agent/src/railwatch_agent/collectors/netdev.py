@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_FAULTS,
     RAIL_INFO,
@@ -22,8 +23,6 @@ from railwatch.catalogue import (
     RAIL_TRANSMIT_PACKETS,
     RAIL_UP,
     Fault,
-    ReadFailure,
-    Sample,
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import CounterFile, TextFile, read_text
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.inventory import Rail
 
 Texts: TypeAlias = "Mapping[str, str | None]"

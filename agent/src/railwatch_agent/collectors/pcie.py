@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import (
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import (
     RAIL_PCIE_ERRORS,
     RAIL_PCIE_GENERATION,
     RAIL_PCIE_GENERATION_MAX,
     RAIL_PCIE_WIDTH,
     RAIL_PCIE_WIDTH_MAX,
-    ReadFailure,
-    Sample,
     Severity,
 )
 from railwatch_agent.sources.errors import SourceError
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.inventory import Rail
 
 # Each series: its family, the label values after rail and device, its file and how that is read.

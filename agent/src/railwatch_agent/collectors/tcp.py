@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from railwatch.catalogue import RAIL_FAULTS, Fault, ReadFailure, Sample
+from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.catalogue.rail import RAIL_FAULTS, Fault
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.inet_diag import SocketReader, packed_address
 

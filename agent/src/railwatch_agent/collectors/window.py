@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
-    AGENT_WINDOW_END,
-    AGENT_WINDOW_SECONDS,
+from railwatch.catalogue.metric import Sample
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.rail import (
     RAIL_QUEUE_OCCUPIED,
     RAIL_RECEIVE_UTILIZATION,
     RAIL_TRANSMIT_UTILIZATION,
     RECEIVE_WINDOW,
     TRANSMIT_WINDOW,
-    Sample,
 )
 from railwatch.rates import interval_rates
 from railwatch.windows import window_end_after, window_statistics
@@ -28,7 +27,7 @@ from railwatch_agent.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch.clock import Clock
     from railwatch.windows import WindowStatistics
     from railwatch_agent.inventory import Rail

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_CONGESTION,
     RAIL_CREDIT_WAIT,
     RAIL_FAULTS,
@@ -25,7 +25,7 @@ from railwatch.catalogue import (
 from railwatch_agent.sources.infiniband import LinkLayer
 
 if TYPE_CHECKING:
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.sources.infiniband import RdmaPort
 
 # The ABI's unit of port_rcv_data and port_xmit_data; not the width of the link.

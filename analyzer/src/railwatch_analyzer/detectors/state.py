@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import RAIL_FAULTS, Fault
+from railwatch.catalogue.rail import RAIL_FAULTS, Fault
 from railwatch_analyzer.frame import column
 
 if TYPE_CHECKING:

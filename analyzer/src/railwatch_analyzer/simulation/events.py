@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import Fault as Kind
+from railwatch.catalogue.rail import Fault as Kind
 from railwatch_analyzer.simulation.faults import Flap, LinkDown, Loss, TransmitCap, downs
 from railwatch_analyzer.simulation.model import Stream, stream
 

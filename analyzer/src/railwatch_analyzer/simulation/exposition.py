@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
-    AGENT_WINDOW_END,
-    AGENT_WINDOW_SECONDS,
-    RAIL_FAULTS,
-    Fault,
-    Sample,
-    Scope,
-)
+from railwatch.catalogue.metric import Sample, Scope
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.rail import RAIL_FAULTS, Fault
 from railwatch_analyzer.frame import FETCHED, column
 
 if TYPE_CHECKING:

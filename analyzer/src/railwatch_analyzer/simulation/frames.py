@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_FAULTS,
     RAIL_PRESENT,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from railwatch.catalogue import Fault as Kind
+    from railwatch.catalogue.rail import Fault as Kind
     from railwatch_analyzer.simulation.model import Simulation
 
 # A reading is never shaken past the next one: counters must not fall.

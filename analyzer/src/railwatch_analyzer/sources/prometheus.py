@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from railwatch.catalogue import AGENT_WINDOW_SECONDS
+from railwatch.catalogue.node import AGENT_WINDOW_SECONDS
 from railwatch_analyzer.frame import Frame, FrameBuilder
 from railwatch_analyzer.sources.base import EXPECTED_SECONDS, FETCHED_NAMES, stale_after_seconds
 from railwatch_analyzer.sources.errors import SourceError

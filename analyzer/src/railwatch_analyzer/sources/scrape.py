@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import PREFIX
+from railwatch.catalogue.metric import PREFIX
 from railwatch.exposition import ExpositionError, Reader
 from railwatch_analyzer.frame import Frame, FrameBuilder
 from railwatch_analyzer.sources.base import FETCHED_NAMES

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from railwatch.catalogue import (
+from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_PRESENT,
     RAIL_RECEIVE_BYTES,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from railwatch.catalogue import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec
     from railwatch_analyzer.sources.recording import Recording
 
 _LEAST_WINDOW_SECONDS = 5.0

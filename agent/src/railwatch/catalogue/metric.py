@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a metric is: its spec, and what is read of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PREFIX = "railwatch_"
+
+
+class MetricType(StrEnum):
+    """Types of the Prometheus text format, and `info`, which is a gauge of constant 1.
+
+    Untyped is what nobody vouches for: a driver's number that may be a counter or a gauge.
+    """
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+    UNTYPED = "untyped"
+
+
+class Scope(StrEnum):
+    """What a family has one set of series for; METRICS.md adds them up."""
+
+    NODE = "node"
+    RAIL = "rail"
+    COLLECTOR = "collector"
+    ALLOWED = "rail and name on an allow-list"
+    LINK = "link"
+    ABNORMAL_LINK = "link that is not normal"
+    ANALYZER = "analyzer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricSpec:
+    """One metric family; compared by identity, as each exists once.
+
+    `source` says where the number comes from; `scale` is what the source's unit is multiplied by
+    to reach the base unit. `values` lists the values of the last label where they are a closed
+    set, `edges` the upper bounds of a histogram's buckets without +Inf.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+    scope: Scope = Scope.NODE
+    source: str = ""
+    scale: float = 1.0
+    values: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> int:
+        """Series of this family for one of its scope."""
+        if self.type is MetricType.HISTOGRAM:
+            return len(self.edges) + 3
+        return max(len(self.values), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A histogram's state: cumulative count per edge (without +Inf), count and sum of all."""
+
+    buckets: tuple[int, ...]
+    count: int
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number that was read, in base units."""
+
+    spec: MetricSpec
+    labels: tuple[str, ...]
+    value: float | Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """A number that should have been there and could not be read, and why."""
+
+    what: str
+    reason: str

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of the host, and of the agent about itself."""
+
+from __future__ import annotations
+
+from railwatch.catalogue.metric import PREFIX, MetricSpec, MetricType, Scope
+
+HOST_CPU_BUSY = MetricSpec(
+    f"{PREFIX}host_cpu_busy_ratio",
+    MetricType.GAUGE,
+    "Share of all cores' time that was not idle since the previous reading.",
+    source="psutil.cpu_times",
+)
+HOST_MEMORY_AVAILABLE = MetricSpec(
+    f"{PREFIX}host_memory_available_bytes",
+    MetricType.GAUGE,
+    "Memory that can be given out without swapping.",
+    source="psutil.virtual_memory",
+)
+PRESSURE_RESOURCES = ("cpu", "io", "memory")
+HOST_PRESSURE = MetricSpec(
+    f"{PREFIX}host_pressure_ratio",
+    MetricType.GAUGE,
+    "Share of the last 10 s in which some task waited for the resource.",
+    ("resource",),
+    source="/proc/pressure/*, some avg10 (percent)",
+    scale=0.01,
+    values=PRESSURE_RESOURCES,
+)
+
+
+def _agent(
+    what: str,
+    kind: MetricType,
+    text: str,
+    labels: tuple[str, ...] = (),
+    edges: tuple[float, ...] = (),
+) -> MetricSpec:
+    scope = Scope.COLLECTOR if labels == ("collector",) else Scope.NODE
+    return MetricSpec(f"{PREFIX}agent_{what}", kind, text, labels, scope, edges=edges)
+
+
+AGENT_BUILD_INFO = _agent(
+    "build_info", MetricType.INFO, "Version of the agent.", ("version", "python_version")
+)
+AGENT_COLLECTOR_SUCCESS = _agent(
+    "collector_success",
+    MetricType.GAUGE,
+    "1 if the collector's last round ended in time and not all of its readings failed.",
+    ("collector",),
+)
+AGENT_COLLECTOR_DURATION = _agent(
+    "collector_duration_seconds",
+    MetricType.GAUGE,
+    "How long the collector's last round took, or takes if it hangs.",
+    ("collector",),
+)
+AGENT_READ_ERRORS = _agent(
+    "read_errors_total",
+    MetricType.COUNTER,
+    "Readings that failed although the counter exists.",
+    ("collector",),
+)
+AGENT_LAST_SUCCESS = _agent(
+    "last_success_timestamp_seconds",
+    MetricType.GAUGE,
+    "When the collector last succeeded, Unix time; absent until it has.",
+    ("collector",),
+)
+AGENT_SAMPLER_LATENESS = _agent(
+    "sampler_lateness_seconds",
+    MetricType.HISTOGRAM,
+    "How late each round of fast samples began.",
+    edges=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
+)
+AGENT_RAILS = _agent(
+    "rails", MetricType.GAUGE, "Rails in the inventory, those included whose device is gone."
+)
+AGENT_SAMPLER_STUCK_RAILS = _agent(
+    "sampler_stuck_rails",
+    MetricType.GAUGE,
+    "Rails left out of fast sampling because a read of theirs does not return.",
+)
+AGENT_WINDOW_SECONDS = _agent("window_seconds", MetricType.GAUGE, "Length of the tumbling windows.")
+AGENT_WINDOW_END = _agent(
+    "window_end_timestamp_seconds",
+    MetricType.GAUGE,
+    "End of the last complete window, Unix time.",
+)
+AGENT_CPU_SECONDS = _agent(
+    "cpu_seconds_total", MetricType.COUNTER, "CPU time that the agent has used."
+)
