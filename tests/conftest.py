@@ -17,6 +17,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Without it one of scikit-learn's checks of an estimator skips itself; read when scipy is imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 _TESTS = Path(__file__).parent
 
 
