@@ -342,3 +342,10 @@ def test_before_the_first_round_everything_is_answered(served: tuple[_Bench, str
 
     assert answers == dict.fromkeys(bench.analyzer.routes(), 200) | {"/-/ready": 503}
     assert bench.metric("analyzer_rounds_total") == 0
+
+
+def test_the_analyzer_says_what_its_process_costs() -> None:
+    text = _bench().get("/metrics").body.decode()
+
+    found = {series.name for series, _ in Reader().read(text)}
+    assert {"process_cpu_seconds_total", "process_resident_memory_bytes"} <= found

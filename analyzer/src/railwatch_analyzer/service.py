@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from railwatch.exposition import CONTENT_TYPE, Renderer
 from railwatch.web import Response
@@ -69,6 +70,9 @@ class Analyzer:
         self._ended: deque[Finding] = deque(maxlen=_REMEMBERED)
         self._renderer = Renderer()
         self._rendering = threading.Lock()
+        # What every exporter says of its process, in a registry of its own.
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self._complaint = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -171,7 +175,7 @@ class Analyzer:
                     *link_samples(published.state),
                 ]
             )
-        return Response(body, CONTENT_TYPE)
+        return Response(body + generate_latest(self._process), CONTENT_TYPE)
 
     def _findings(self, query: Mapping[str, str]) -> Response:
         """Newest state of each finding, firing first; `?state=firing` for those alone."""
