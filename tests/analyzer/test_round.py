@@ -275,6 +275,20 @@ def test_a_link_down_is_a_finding_at_once_and_over_when_it_is_up() -> None:
     assert [(f.id, f.state) for f in up] == [(down[0].id, "resolved")]
 
 
+def test_what_others_suffer_in_an_outage_is_not_held_against_them() -> None:
+    """Its neighbour resends what the dead link does not take, and receives less for a while."""
+    fleet = Fleet()
+    state = learned(fleet)
+    dead, neighbour = fleet.links[3], fleet.links[2]
+    suffering = {**capped(0.25, "receive"), "faults_total_retransmit": 400.0}
+
+    state, during = judge(state, fleet.window({dead: {"up": 0.0}, neighbour: suffering}))
+    _, after = judge(state, fleet.window({neighbour: suffering}))
+
+    assert [(f.node, f.kind) for f in during] == [(dead.node, "link_down")]
+    assert [(f.node, f.state) for f in after] == [(dead.node, "resolved")]
+
+
 def test_a_link_that_the_administrator_took_down_is_no_fault() -> None:
     fleet = Fleet()
     state = learned(fleet)

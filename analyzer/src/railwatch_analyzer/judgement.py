@@ -56,7 +56,7 @@ def judge_window(state: State, window: Window) -> State:
         raw >= ALARM,
         groups,
         queue_known=np.isfinite(seen.level[:, _QUEUE]),
-        missed=state.status.degraded & np.isnan(raw),
+        missed=(state.status.degraded & np.isnan(raw)) | _was_down(state, window.end),
     )
     score = np.where(felt, np.minimum(raw, _VICTIM_SCORE), raw)
     state = replace(
@@ -92,6 +92,15 @@ def _scores(
         unusual = anomaly_scores(state.detector, badness(deviation[judged], spread[judged]))
         out[judged] = np.minimum(unusual, effect(deviation[judged]))
     return out
+
+
+def _was_down(state: State, end: float) -> NDArray[np.bool_]:
+    """Which links were down in the window that ended at *end*, or in the one before.
+
+    What the others lose, resend and wait for meanwhile is the outage's, and it has a finding.
+    """
+    since = end - 2.0 * state.collecting.epoch_seconds
+    return np.array([state.down_at.get(link, -np.inf) >= since for link in state.links])
 
 
 def _unsure(

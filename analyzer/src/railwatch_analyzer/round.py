@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch_analyzer.claims import claims_of
-from railwatch_analyzer.detectors.state import DOWNED, Rule, remember_flaps, rulings
+from railwatch_analyzer.detectors.state import DOWNED, FLAP_SECONDS, Rule, remember_flaps, rulings
 from railwatch_analyzer.findings import Finding, follow
 from railwatch_analyzer.history import collect
 from railwatch_analyzer.judgement import judge_window
@@ -66,11 +66,16 @@ def _apply_rules(state: State, frame: Frame) -> State:
         for link, here, known in zip(state.links, seen, recent, strict=True)
         if not here and known and link in state.ruled
     }
+    down = {link: frame.time for link, said in now.items() if said.rule is Rule.DOWN}
+    lately = {
+        link: when for link, when in state.down_at.items() if frame.time - when <= FLAP_SECONDS
+    }
     counted = np.isfinite(frame[DOWNED])
     downed = np.where(counted, frame[DOWNED], state.roster.downed)
     return replace(
         state,
         flaps=flaps,
         ruled={**held, **now},
+        down_at={**lately, **down},
         roster=replace(state.roster, downed=downed),
     )

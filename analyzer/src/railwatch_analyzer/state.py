@@ -99,6 +99,8 @@ class State:
         Links that a state rule holds something against, and what.
     flaps
         When links went down lately.
+    down_at
+        When links were last seen down; only those that lately were.
     accused
         What the strongest window of a standing alarm holds against a link.
     standing
@@ -119,6 +121,7 @@ class State:
     time: float = 0.0
     ruled: Mapping[Link, Ruling] = field(default_factory=dict)
     flaps: Mapping[Link, tuple[float, ...]] = field(default_factory=dict)
+    down_at: Mapping[Link, float] = field(default_factory=dict)
     accused: Mapping[Link, Accusation] = field(default_factory=dict)
     standing: Mapping[Key, Finding] = field(default_factory=dict)
 
