@@ -112,6 +112,39 @@ def test_a_newer_window_ends_the_wait_for_the_older() -> None:
     assert _known(windows[0])[3] is False
 
 
+def test_links_that_are_always_a_cycle_later_are_not_left_behind_for_ever() -> None:
+    """The first window was judged without them, and their scrapes stay behind the others'."""
+    fleet = Fleet()
+    late = range(4, 8)
+    frames: list[Frame] = []
+    for number in range(6):
+        old, new = fleet.frame(), fleet.window()
+        behind = _older(new, old, *late)
+        if number == 0:
+            behind.values[4:] = np.nan
+        # Reports take longer to get here than the patience after a window's end.
+        seen_at = new.time + WINDOW
+        frames += [replace(behind, time=seen_at), replace(new, time=seen_at + 1.0)]
+        if number == 0:
+            frames.insert(1, replace(behind, time=seen_at + 0.5))
+
+    _, windows = _fold(frames)
+
+    assert _known(windows[0]) == [True] * 4 + [False] * 4
+    assert _known(windows[-1]) == [True] * 8
+
+
+@pytest.mark.parametrize("seconds", [4.99, 5.01, 5.2])
+def test_scrapes_about_as_often_as_windows_miss_none(seconds: float) -> None:
+    """The spacing that a source measures is never quite the configured one."""
+    fleet = Fleet()
+    frames = [replace(f, interval_seconds=seconds) for f in fleet.windows(6)]
+
+    _, windows = _fold(frames)
+
+    assert [w.end for w in windows] == [START + n * WINDOW for n in range(1, 7)]
+
+
 def test_a_window_that_is_seen_again_is_not_new() -> None:
     fleet = Fleet()
     collecting = _begun(fleet)
@@ -123,14 +156,15 @@ def test_a_window_that_is_seen_again_is_not_new() -> None:
 
 
 def test_a_report_that_comes_after_its_window_was_judged_is_passed_over() -> None:
-    """It neither opens that window again nor makes the others wait for it in the next."""
+    """It does not open that window again."""
     fleet = Fleet()
     collecting = _begun(fleet)
     old = fleet.frame()
     new = fleet.window()
-    partial = replace(_older(new, old, 3), time=new.time + WINDOW / 2)
+    early = _older(new, old, 3)
+    partial = replace(early, time=new.time + WINDOW / 2)
 
-    _, windows = _fold([partial, new, fleet.window()], collecting)
+    _, windows = _fold([early, partial, new, fleet.window()], collecting)
 
     assert [w.end for w in windows] == [START + n * WINDOW for n in (4, 5)]
     assert _known(windows[0])[3] is False

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     from railwatch_analyzer.frame import Frame
 
-# How long after a window's end the last report is waited for, as a share of the window.
+# How long after a window's end the last report is waited for, as a share of the window; in any
+# case until the source was asked once more, as reports may take longer than that to get here.
 _PATIENCE = 0.5
+# The spacing that a source measures is never quite the configured one: a scrape that takes so much
+# longer than a window, as a share of it, still sees every window.
+_SPACING_TOLERANCE = 0.1
 _COUNTERS = [POSITION[name] for name in COUNTER_COLUMNS]
 _SOURCE_POSITIONS = [POSITION[name] for name in SOURCES]
 _EVENTS = np.array([feature.kind is Kind.EVENTS for feature in FEATURES])
@@ -85,6 +89,7 @@ def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Wind
         collecting = replace(collecting, epoch_seconds=epoch, end=np.nan, fresh=nobody)
     ends = _epoch_ends(frame.window_end, epoch)
     known = np.isfinite(frame.values[:, [POSITION[name] for name in WINDOW_COLUMNS]]).any(axis=1)
+    known &= np.isfinite(frame.window_end)
     # Two windows of one epoch count once, or the time of the fleet would run ahead.
     fresh = known & ~(ends <= _epoch_ends(collecting.reported, epoch))
     windows = []
@@ -92,12 +97,14 @@ def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Wind
     if collecting.fresh.any() and newest > collecting.end:
         collecting, window = _close(collecting)
         windows.append(window)
-    if _comes_too_late(collecting, fresh, newest):
-        reported = np.where(fresh, frame.window_end, collecting.reported)
-        collecting = replace(collecting, reported=reported)
-    elif fresh.any():
+    too_late = _comes_too_late(collecting, fresh, newest)
+    if too_late:
+        collecting = _pass_over(collecting, frame, fresh)
+    waited = collecting.fresh.any()
+    if fresh.any() and not too_late:
         collecting = _take(collecting, frame, ends, fresh)
-    if _is_complete(collecting, frame.time, epoch):
+    overdue = waited and frame.time >= collecting.end + _PATIENCE * epoch
+    if overdue or _is_complete(collecting):
         collecting, window = _close(collecting)
         windows.append(window)
     return collecting, windows
@@ -105,7 +112,7 @@ def collect(collecting: Collecting, frame: Frame) -> tuple[Collecting, list[Wind
 
 def _epoch_seconds(frame: Frame) -> float:
     """Length over which reports belong together: a window, or a scrape if that is longer."""
-    windows = np.ceil(frame.interval_seconds / frame.window_seconds - 1e-6)
+    windows = np.ceil(frame.interval_seconds / frame.window_seconds - _SPACING_TOLERANCE)
     return float(max(windows, 1.0) * frame.window_seconds)
 
 
@@ -120,6 +127,15 @@ def _comes_too_late(collecting: Collecting, fresh: NDArray[np.bool_], newest: fl
     """
     judged = not collecting.fresh.any() and newest <= collecting.end
     return bool(judged and not (fresh & collecting.took_part).any())
+
+
+def _pass_over(collecting: Collecting, frame: Frame, fresh: NDArray[np.bool_]) -> Collecting:
+    """Note who came too late, and wait for them next time: their scrapes may always be behind."""
+    return replace(
+        collecting,
+        reported=np.where(fresh, frame.window_end, collecting.reported),
+        took_part=collecting.took_part | fresh,
+    )
 
 
 def _take(
@@ -141,13 +157,10 @@ def _take(
     )
 
 
-def _is_complete(collecting: Collecting, now: float, epoch: float) -> bool:
-    if not collecting.fresh.any():
-        return False
+def _is_complete(collecting: Collecting) -> bool:
+    """Whether all who are expected have reported; in the first window nobody knows who that is."""
     awaited = collecting.took_part & ~collecting.fresh
-    # In the first window nobody knows yet who will report.
-    everybody = collecting.took_part.any() and not awaited.any()
-    return bool(everybody or now >= collecting.end + _PATIENCE * epoch)
+    return bool(collecting.fresh.any() and collecting.took_part.any() and not awaited.any())
 
 
 def _close(collecting: Collecting) -> tuple[Collecting, Window]:
