@@ -1,7 +1,6 @@
 """A node with RDMA as far as it is of interest here: rails, their collectors and their bytes."""
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from railwatch.catalogue.rail import RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 from railwatch.exposition import Renderer
 from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.duties import Duty
 from railwatch_agent.inventory import Inventory, Rail
 from railwatch_agent.numbering import BookFile
 from railwatch_agent.rail_bytes import byte_counters
@@ -20,7 +20,6 @@ from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.infiniband import PortCounter
 from railwatch_agent.stations import RailStation
 from railwatch_agent.tape import Tape
-from railwatch_agent.workers import Worker
 
 _BYTES = (RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES)
 _SHOWN = ("railwatch_rail_", "railwatch_rdma_")
@@ -50,11 +49,11 @@ class RdmaNode:
         self._allowed = allowed
         self._open = open_counter
         self._stations: dict[int, RailStation] = {}
-        self._workers: dict[int, list[Worker]] = {}
-        self._snapshot = Snapshot(workers=self, live=lambda: (), version="1")
+        self._duties: dict[int, list[Duty]] = {}
+        self._snapshot = Snapshot(duties=self, live=lambda: (), version="1")
 
-    def __iter__(self) -> Iterator[Worker]:
-        return iter([worker for workers in self._workers.values() for worker in workers])
+    def __iter__(self) -> Iterator[Duty]:
+        return iter([duty for duties in self._duties.values() for duty in duties])
 
     def rails(self) -> tuple[Rail, ...]:
         """Scan, and return the rails."""
@@ -64,10 +63,10 @@ class RdmaNode:
     def round(self) -> list[Sample]:
         """Scan, let every collector have a round, and return what a scrape would see."""
         for rail in self.rails():
-            if rail.number not in self._workers:
-                self._workers[rail.number] = self._employ(rail.number)
-        for worker in self:
-            worker.run_round()
+            if rail.number not in self._duties:
+                self._duties[rail.number] = self._employ(rail.number)
+        for duty in self:
+            duty.run_round()
         return [s for s in self._snapshot.samples() if s.spec.name.startswith(_SHOWN)]
 
     def values(self, spec: MetricSpec, rail: int = 0) -> dict[tuple[str, ...], float]:
@@ -77,7 +76,7 @@ class RdmaNode:
 
     def failures(self) -> int:
         """Return how many readings have failed so far."""
-        return sum(worker.report().read_errors for worker in self)
+        return sum(duty.report().read_errors for duty in self)
 
     def sample(self, rail: int = 0) -> tuple[float, float] | None:
         """Return bytes received and sent of a fast sample, None if there is none."""
@@ -112,7 +111,7 @@ class RdmaNode:
                 samples.append(Sample(spec, rail.labels, int(value)))
         return Renderer().render(samples).decode()
 
-    def _employ(self, number: int) -> list[Worker]:
+    def _employ(self, number: int) -> list[Duty]:
         collectors = (
             NetdevCollector(number, rails=self.inventory.rails, sysfs=self.tree.sysfs),
             InfinibandCollector(
@@ -123,4 +122,4 @@ class RdmaNode:
                 open_counter=self._open,
             ),
         )
-        return [Worker(c, clock=self.clock, stop=threading.Event()) for c in collectors]
+        return [Duty(c, clock=self.clock) for c in collectors]

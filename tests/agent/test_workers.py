@@ -15,8 +15,9 @@ from railwatch.catalogue.node import (
     HOST_CPU_BUSY,
 )
 from railwatch.clock import SystemClock
+from railwatch_agent.duties import DEADLINE_SECONDS, Duty
 from railwatch_agent.snapshot import Snapshot
-from railwatch_agent.workers import DEADLINE_SECONDS, Worker, Workers
+from railwatch_agent.workers import PATIENCE_SECONDS, Shift, Workers
 from support.conditions import wait_until
 
 _SAMPLE = Sample(HOST_CPU_BUSY, (), 0.5)
@@ -24,8 +25,8 @@ _FAILURE = ReadFailure("cpu", "Input/output error")
 _PATIENCE_SECONDS = 20.0
 
 
-def _worker(*answers: object, clock: FakeClock | None = None) -> tuple[Worker, FakeClock]:
-    """Return a worker whose collector gives one answer a round; an exception is raised."""
+def _duty(*answers: object, clock: FakeClock | None = None) -> tuple[Duty, FakeClock]:
+    """Return a duty whose collector gives one answer a round; an exception is raised."""
     clock = clock or FakeClock()
     left = iter(answers)
 
@@ -36,58 +37,58 @@ def _worker(*answers: object, clock: FakeClock | None = None) -> tuple[Worker, F
         assert isinstance(given, list)
         return given
 
-    return Worker(FakeCollector(answer), clock=clock, stop=threading.Event()), clock
+    return Duty(FakeCollector(answer), clock=clock), clock
 
 
 def test_a_round_is_exposed_until_it_is_stale() -> None:
-    worker, clock = _worker([_SAMPLE])
-    worker.run_round()
+    duty, clock = _duty([_SAMPLE])
+    duty.run_round()
     clock.advance(DEADLINE_SECONDS)
-    fresh = worker.samples()
+    fresh = duty.samples()
     clock.advance(0.001)
 
     assert fresh == (_SAMPLE,)
-    assert worker.samples() == ()
+    assert duty.samples() == ()
 
 
 def test_a_failure_costs_its_reading_only() -> None:
-    worker, _ = _worker([_SAMPLE, _FAILURE])
-    worker.run_round()
+    duty, _ = _duty([_SAMPLE, _FAILURE])
+    duty.run_round()
 
-    assert worker.samples() == (_SAMPLE,)
-    assert (worker.report().succeeded, worker.report().read_errors) == (True, 1)
+    assert duty.samples() == (_SAMPLE,)
+    assert (duty.report().succeeded, duty.report().read_errors) == (True, 1)
 
 
 def test_a_round_of_failures_only_did_not_succeed() -> None:
-    worker, clock = _worker([_SAMPLE], [_FAILURE])
-    worker.run_round()
-    before = worker.report().last_success
+    duty, clock = _duty([_SAMPLE], [_FAILURE])
+    duty.run_round()
+    before = duty.report().last_success
     clock.advance(1.0)
-    worker.run_round()
+    duty.run_round()
 
-    assert worker.samples() == ()
-    assert worker.report().succeeded is False
-    assert worker.report().last_success == before == clock.wall() - 1.0
+    assert duty.samples() == ()
+    assert duty.report().succeeded is False
+    assert duty.report().last_success == before == clock.wall() - 1.0
 
 
 @pytest.mark.parametrize("error", [RuntimeError("bug"), MemoryError(), KeyError("speed")])
 def test_any_exception_costs_that_round(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    worker, _ = _worker(error, [_SAMPLE])
-    worker.run_round()
-    failed = worker.report()
-    worker.run_round()
+    duty, _ = _duty(error, [_SAMPLE])
+    duty.run_round()
+    failed = duty.report()
+    duty.run_round()
 
     assert (failed.succeeded, failed.read_errors) == (False, 1)
-    assert worker.report().succeeded is True
-    assert worker.samples() == (_SAMPLE,)
+    assert duty.report().succeeded is True
+    assert duty.samples() == (_SAMPLE,)
     assert sum(type(error).__name__ in record.message for record in caplog.records) == 1
 
 
 def test_a_repeated_fault_is_logged_once_per_change(caplog: pytest.LogCaptureFixture) -> None:
     other = ReadFailure("memory", "Input/output error")
-    worker, _ = _worker([_FAILURE], [_FAILURE], [_FAILURE, other], [], [_FAILURE])
+    duty, _ = _duty([_FAILURE], [_FAILURE], [_FAILURE, other], [], [_FAILURE])
     for _ in range(5):
-        worker.run_round()
+        duty.run_round()
 
     said = [(r.levelname, r.getMessage().split(": ")[0]) for r in caplog.records]
     assert [entry for entry in said if entry[0] == "WARNING"] == [
@@ -98,19 +99,19 @@ def test_a_repeated_fault_is_logged_once_per_change(caplog: pytest.LogCaptureFix
 
 
 def test_nothing_to_read_is_a_success() -> None:
-    worker, _ = _worker([])
-    worker.run_round()
+    duty, _ = _duty([])
+    duty.run_round()
 
-    assert worker.report().succeeded is True
+    assert duty.report().succeeded is True
 
 
 class _Hanging:
     """A collector whose round lasts until it is let go."""
 
-    name = "hanging"
-    interval_seconds = 1.0
+    interval_seconds = 0.001
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "hanging") -> None:
+        self.name = name
         self.go = threading.Event()
         self.rounds = 0
 
@@ -119,13 +120,6 @@ class _Hanging:
         self.rounds += 1
         self.go.wait(_PATIENCE_SECONDS)
         yield _SAMPLE
-
-
-@pytest.fixture
-def hanging() -> Iterator[_Hanging]:
-    collector = _Hanging()
-    yield collector
-    collector.go.set()
 
 
 class _ForwardClock(SystemClock):
@@ -138,50 +132,161 @@ class _ForwardClock(SystemClock):
         return super().monotonic() + self.offset
 
 
-def test_a_round_that_hangs_has_no_success_and_a_duration_that_grows(hanging: _Hanging) -> None:
-    clock = _ForwardClock()
-    worker = Worker(hanging, clock=clock, stop=threading.Event())
-    worker.start()
-    wait_until(lambda: hanging.rounds, _PATIENCE_SECONDS, "the round to begin")
-    begun = worker.report()
-    clock.offset += DEADLINE_SECONDS + 1.0
-    late = worker.report()
-    clock.offset += 60.0
+class _Story:
+    """Workers of collectors that hang when a test wants them to."""
+
+    def __init__(self, *names: str) -> None:
+        self.clock = _ForwardClock()
+        self.workers = Workers(clock=self.clock)
+        self.collectors = [_Hanging(name) for name in names]
+
+    def employ(self, *collectors: _Hanging) -> None:
+        """Supervise once, with all collectors or only those."""
+        self.workers.employ(collectors or self.collectors)
+
+    def duty(self, collector: _Hanging) -> Duty:
+        """Return the duty of a collector."""
+        return next(duty for duty in self.workers if duty.collector is collector)
+
+    def let_go(self, *collectors: _Hanging) -> None:
+        """Let collectors end their rounds."""
+        for collector in collectors:
+            collector.go.set()
+
+    def hang(self, collector: _Hanging) -> None:
+        """Have a collector hang, and wait until it does, for longer than others wait for it."""
+        before = collector.rounds
+        collector.go.clear()
+        wait_until(lambda: collector.rounds > before, _PATIENCE_SECONDS, "the round to begin")
+        self.clock.offset += PATIENCE_SECONDS + 1.0
+
+    def goes_on(self, collector: _Hanging) -> None:
+        """Wait for two more rounds of a collector."""
+        before = collector.rounds
+        wait_until(lambda: collector.rounds > before + 1, _PATIENCE_SECONDS, "two more rounds")
+
+
+def _told(*names: str) -> Iterator[_Story]:
+    story = _Story(*names)
+    yield story
+    story.workers.stop()
+    story.let_go(*story.collectors)
+
+
+@pytest.fixture
+def story() -> Iterator[_Story]:
+    yield from _told("hanging")
+
+
+@pytest.fixture
+def three() -> Iterator[_Story]:
+    yield from _told("rail", "rail", "rail")
+
+
+def test_a_round_that_hangs_has_no_success_and_a_duration_that_grows(story: _Story) -> None:
+    (collector,) = story.collectors
+    story.employ()
+    wait_until(lambda: collector.rounds, _PATIENCE_SECONDS, "the round to begin")
+    begun = story.duty(collector).report()
+    story.clock.offset += DEADLINE_SECONDS + 1.0
+    late = story.duty(collector).report()
+    story.clock.offset += 60.0
+    story.employ()
 
     assert begun.was_attempted is False
     assert (late.was_attempted, late.succeeded) == (True, False)
     assert late.duration_seconds > DEADLINE_SECONDS
-    assert worker.report().duration_seconds > late.duration_seconds + 59
-    assert hanging.rounds == 1
+    assert story.duty(collector).report().duration_seconds > late.duration_seconds + 59
+    assert collector.rounds == 1
 
 
-def test_a_collector_that_hangs_after_good_rounds_has_no_success(hanging: _Hanging) -> None:
-    clock = _ForwardClock()
-    worker = Worker(hanging, clock=clock, stop=threading.Event())
-    hanging.go.set()
-    worker.run_round()
-    good = worker.report().succeeded
-    hanging.go.clear()
-    worker.start()
-    wait_until(lambda: hanging.rounds == 2, _PATIENCE_SECONDS, "the next round to begin")
-    clock.offset += DEADLINE_SECONDS + 1.0
+def test_a_collector_that_hangs_after_good_rounds_has_no_success(story: _Story) -> None:
+    (collector,) = story.collectors
+    story.let_go(collector)
+    story.employ()
+    story.goes_on(collector)
+    good = story.duty(collector).report().succeeded
+    story.hang(collector)
+    story.clock.offset += DEADLINE_SECONDS
 
-    assert (good, worker.report().succeeded) == (True, False)
-    assert worker.report().last_success is not None
+    assert (good, story.duty(collector).report().succeeded) == (True, False)
+    assert story.duty(collector).report().last_success is not None
 
 
-def test_a_round_that_hung_and_ended_is_a_success_again(hanging: _Hanging) -> None:
-    clock = _ForwardClock()
-    stop = threading.Event()
-    worker = Worker(hanging, clock=clock, stop=stop)
-    worker.start()
-    wait_until(lambda: hanging.rounds, _PATIENCE_SECONDS, "the round to begin")
-    clock.offset += 60.0
-    hanging.go.set()
+def test_a_round_that_hung_and_ended_is_a_success_again(story: _Story) -> None:
+    (collector,) = story.collectors
+    story.employ()
+    wait_until(lambda: collector.rounds, _PATIENCE_SECONDS, "the round to begin")
+    story.clock.offset += 60.0
+    story.let_go(collector)
 
-    wait_until(worker.samples, _PATIENCE_SECONDS, "the round to be exposed")
-    assert worker.report().succeeded is True
-    stop.set()
+    wait_until(story.duty(collector).samples, _PATIENCE_SECONDS, "the round to be exposed")
+    assert story.duty(collector).report().succeeded is True
+
+
+def test_one_that_hangs_does_not_keep_the_others_from_their_rounds(three: _Story) -> None:
+    first, second, third = three.collectors
+    three.let_go(*three.collectors)
+    three.employ()
+    three.goes_on(third)
+    three.hang(second)
+    three.employ()
+
+    three.goes_on(first)
+    three.goes_on(third)
+    hung = second.rounds
+    three.employ()
+    three.goes_on(first)
+    assert second.rounds == hung
+
+
+def test_each_of_two_that_hang_costs_itself_only(three: _Story) -> None:
+    first, second, third = three.collectors
+    three.let_go(*three.collectors)
+    three.employ()
+    for collector in (first, second):
+        three.goes_on(collector)
+        three.hang(collector)
+        three.employ()
+
+    three.goes_on(third)
+    assert three.duty(third).report().succeeded is True
+
+
+def test_one_that_hung_and_ended_takes_its_turns_again(three: _Story) -> None:
+    first, second, _ = three.collectors
+    three.let_go(*three.collectors)
+    three.employ()
+    three.goes_on(first)
+    three.hang(first)
+    three.employ()
+    three.let_go(first)
+
+    def again() -> bool:
+        three.employ()
+        return first.rounds > before + 2
+
+    before = first.rounds
+    wait_until(again, _PATIENCE_SECONDS, "the collector to take its turns")
+    three.goes_on(second)
+    assert len(_threads("rail")) == 1
+
+
+def test_a_round_that_takes_a_while_is_waited_for(three: _Story) -> None:
+    first, second, _ = three.collectors
+    three.let_go(*three.collectors)
+    three.employ()
+    three.goes_on(first)
+    three.hang(first)
+    three.clock.offset -= PATIENCE_SECONDS
+    held_up = second.rounds
+    three.employ()
+    three.employ()
+    three.let_go(first)
+
+    three.goes_on(second)
+    assert second.rounds > held_up
+    assert len(_threads("rail")) == 1
 
 
 def test_a_collector_that_goes_on_is_left_alone_and_one_that_is_gone_retires() -> None:
@@ -197,19 +302,20 @@ def test_a_collector_that_goes_on_is_left_alone_and_one_that_is_gone_retires() -
     first, second, third = collector("first"), collector("second"), collector("third")
     workers = Workers(clock=SystemClock())
     workers.employ([first, second])
-    before = {worker.collector: worker for worker in workers}
+    before = {duty.collector: duty for duty in workers}
     workers.employ([second, third])
-    after = {worker.collector: worker for worker in workers}
+    after = {duty.collector: duty for duty in workers}
 
     assert set(after) == {second, third}
     assert after[second] is before[second]
-    before[first]._thread.join(_PATIENCE_SECONDS)
-    assert not before[first]._thread.is_alive()
     wait_until(lambda: "third" in rounds, _PATIENCE_SECONDS, "the new collector's round")
+    wait_until(lambda: not _threads("first"), _PATIENCE_SECONDS, "the thread to end")
     workers.stop()
-    for worker in workers:
-        worker._thread.join(_PATIENCE_SECONDS)
-        assert not worker._thread.is_alive()
+    wait_until(lambda: not _threads("second", "third"), _PATIENCE_SECONDS, "all threads to end")
+
+
+def _threads(*names: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name in names]
 
 
 def test_rounds_keep_to_one_grid_after_the_first() -> None:
@@ -225,7 +331,8 @@ def test_rounds_keep_to_one_grid_after_the_first() -> None:
             stop.set()
         return []
 
-    Worker(FakeCollector(answer), clock=clock, stop=stop)._run()
+    duty = Duty(FakeCollector(answer), clock=clock)
+    Shift([duty], interval_seconds=1.0, clock=clock, stop=stop).run()
 
     assert begun == pytest.approx([0, 1.01, 4.01, 5.01, 6.01])
 
@@ -236,11 +343,11 @@ def _values(snapshot: Snapshot, spec: MetricSpec) -> dict[str, object]:
 
 def test_collectors_of_one_name_are_as_good_as_the_worst() -> None:
     clock = FakeClock()
-    good, _ = _worker([_SAMPLE], clock=clock)
-    bad, _ = _worker([_FAILURE], clock=clock)
+    good, _ = _duty([_SAMPLE], clock=clock)
+    bad, _ = _duty([_FAILURE], clock=clock)
     good.run_round()
     bad.run_round()
-    snapshot = Snapshot(workers=[good, bad], live=lambda: (), version="1")
+    snapshot = Snapshot(duties=[good, bad], live=lambda: (), version="1")
 
     assert _values(snapshot, AGENT_COLLECTOR_SUCCESS) == {"fake": 0}
     assert _values(snapshot, AGENT_READ_ERRORS) == {"fake": 1}
@@ -249,17 +356,17 @@ def test_collectors_of_one_name_are_as_good_as_the_worst() -> None:
 
 
 def test_nothing_is_said_of_a_collector_before_its_first_round() -> None:
-    worker, _ = _worker([_SAMPLE])
-    snapshot = Snapshot(workers=[worker], live=lambda: (), version="1")
+    duty, _ = _duty([_SAMPLE])
+    snapshot = Snapshot(duties=[duty], live=lambda: (), version="1")
 
     assert _values(snapshot, AGENT_COLLECTOR_SUCCESS) == {}
     assert _values(snapshot, AGENT_READ_ERRORS) == {"fake": 0}
 
 
 def test_a_snapshot_is_exposition() -> None:
-    worker, _ = _worker([_SAMPLE])
-    worker.run_round()
-    text = Snapshot(workers=[worker], live=lambda: (), version="1.2").render().decode()
+    duty, _ = _duty([_SAMPLE])
+    duty.run_round()
+    text = Snapshot(duties=[duty], live=lambda: (), version="1.2").render().decode()
 
     assert "railwatch_host_cpu_busy_ratio 0.5\n" in text
     assert 'railwatch_agent_build_info{version="1.2",' in text

@@ -82,7 +82,7 @@ class Agent:
             read_errors=lambda: self._read_errors,
             clock=clock,
         )
-        self._snapshot = Snapshot(workers=self._workers, live=live.samples, version=version)
+        self._snapshot = Snapshot(duties=self._workers, live=live.samples, version=version)
 
     def start(self) -> None:
         """Begin to look for rails."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from railwatch.catalogue.metric import MetricSpec
-    from railwatch_agent.workers import Report, Worker
+    from railwatch_agent.duties import Duty, Report
 
 # What several collectors count a part of each: the network device, RDMA, TCP.
 _SUMMED = frozenset({RAIL_FAULTS, RAIL_RECEIVE_PACKETS, RAIL_TRANSMIT_PACKETS})
@@ -34,17 +34,17 @@ _SUMMED = frozenset({RAIL_FAULTS, RAIL_RECEIVE_PACKETS, RAIL_TRANSMIT_PACKETS})
 class Snapshot:
     """Gathers samples at the moment of a scrape.
 
-    *workers* are those of the moment; *live* answers at once and reads nothing.
+    *duties* are those of the moment; *live* answers at once and reads nothing.
     """
 
     def __init__(
         self,
         *,
-        workers: Iterable[Worker],
+        duties: Iterable[Duty],
         live: Callable[[], Iterable[Sample]],
         version: str,
     ) -> None:
-        self._workers = workers
+        self._duties = duties
         self._live = live
         self._version = version
         self._renderer = Renderer()
@@ -59,19 +59,19 @@ class Snapshot:
 
     def samples(self) -> Iterator[Sample]:
         """Yield every sample that is fresh."""
-        workers = list(self._workers)
-        yield from self._collected(workers)
+        duties = list(self._duties)
+        yield from self._collected(duties)
         yield from self._live()
-        yield from _reported(worker.report() for worker in workers)
+        yield from _reported(duty.report() for duty in duties)
         versions = (self._version, platform.python_version())
         yield Sample(AGENT_BUILD_INFO, versions, 1)
         yield Sample(AGENT_CPU_SECONDS, (), time.process_time())
 
-    def _collected(self, workers: Iterable[Worker]) -> Iterator[Sample]:
+    def _collected(self, duties: Iterable[Duty]) -> Iterator[Sample]:
         parts: dict[tuple[MetricSpec, tuple[str, ...]], dict[str, float]] = {}
-        for worker in workers:
-            name = worker.collector.name
-            for sample in worker.samples():
+        for duty in duties:
+            name = duty.collector.name
+            for sample in duty.samples():
                 if sample.spec in _SUMMED and not isinstance(sample.value, Distribution):
                     parts.setdefault((sample.spec, sample.labels), {})[name] = sample.value
                 else:

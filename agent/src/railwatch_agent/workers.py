@@ -1,182 +1,129 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread for each collector: rounds on a steady cadence, a deadline, and nothing shared.
+"""A thread for the collectors of each name, and a successor where one of them hangs.
 
-A round that does not end cannot be interrupted. Its thread is never replaced, or a driver that
-hangs would collect threads; what it said last is no longer exposed, and its success is 0.
+Collectors of one name, of which there is one a rail, take turns in one thread: a thread for each
+would wake the processor up eight times for what one does at a time. A round that does not end keeps
+its thread and its collector; the others are given to a successor. That thread is not replaced, or a
+driver that hangs would collect threads.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch_agent.cadence import next_deadline
+from railwatch_agent.duties import Duty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from railwatch.clock import Clock
     from railwatch_agent.collectors.base import Collector
 
 log = logging.getLogger(__name__)
 
-# What a round may take at least before it counts as stuck.
-DEADLINE_SECONDS = 5.0
-_STALE_INTERVALS = 3
+# A round that others wait for this long is left to itself.
+PATIENCE_SECONDS = 2.0
 _PHASE_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round said; times are of CLOCK_MONOTONIC."""
+class Shift:
+    """A thread that runs the rounds of *duties*, one after the other, on a steady cadence.
 
-    samples: tuple[Sample, ...]
-    failures: tuple[ReadFailure, ...]
-    began_at: float
-    ended_at: float
+    `duties` may be changed by others and holds from the next round on; `current` is the one that is
+    being run.
+    """
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether not all of it failed; nothing to read is no failure."""
-        return bool(self.samples) or not self.failures
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a collector does, as the agent exposes it."""
-
-    name: str
-    succeeded: bool
-    duration_seconds: float
-    read_errors: int
-    last_success: float | None
-    was_attempted: bool
-
-
-class Worker:
-    """Runs *collector* in a thread of its own until stopped."""
-
-    def __init__(self, collector: Collector, *, clock: Clock, stop: threading.Event) -> None:
-        self.collector = collector
-        self.deadline_seconds = max(DEADLINE_SECONDS, 2 * collector.interval_seconds)
+    def __init__(
+        self,
+        duties: Sequence[Duty],
+        *,
+        interval_seconds: float,
+        clock: Clock,
+        stop: threading.Event,
+    ) -> None:
+        self.duties = tuple(duties)
+        self.current: Duty | None = None
+        self._interval_seconds = interval_seconds
         self._clock = clock
         self._stop = stop
-        self._began_at: float | None = None
-        self._round: Round | None = None
-        self._read_errors = 0
-        self._last_success: float | None = None
-        self._failing: frozenset[str] = frozenset()
-        self._is_over = False
-        self._thread = threading.Thread(target=self._run, name=collector.name, daemon=True)
+        self._is_retired = False
+        name = duties[0].collector.name if duties else "shift"
+        self._thread = threading.Thread(target=self.run, name=name, daemon=True)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the thread has ended."""
+        return not self._thread.is_alive()
 
     def start(self) -> None:
         """Begin with a round at once."""
         self._thread.start()
 
     def retire(self) -> None:
-        """End after the round that is under way."""
-        self._is_over = True
+        """End after the duty that is being run."""
+        self._is_retired = True
 
-    def samples(self) -> tuple[Sample, ...]:
-        """Return what the last round said, or nothing if that is too long ago."""
-        last = self._round
-        patience = max(_STALE_INTERVALS * self.collector.interval_seconds, self.deadline_seconds)
-        if last is None or self._clock.monotonic() - last.began_at > patience:
-            return ()
-        return last.samples
+    def held_up_by(self, patience_seconds: float) -> Duty | None:
+        """Return the duty that others have waited for longer than that, if there is one."""
+        current = self.current
+        if current is None or len(self.duties) < 2:
+            return None
+        return current if current.running_seconds > patience_seconds else None
 
-    def report(self) -> Report:
-        """Return how the collector does."""
-        # In this order: a round that ends in between counts as ended.
-        began_at, last = self._began_at, self._round
-        running = 0.0 if began_at is None else self._clock.monotonic() - began_at
-        is_stuck = running > self.deadline_seconds
-        ended = 0.0 if last is None else last.ended_at - last.began_at
-        return Report(
-            name=self.collector.name,
-            succeeded=last is not None and last.succeeded and not is_stuck,
-            duration_seconds=max(running, ended) if is_stuck or last is None else ended,
-            read_errors=self._read_errors,
-            last_success=self._last_success,
-            was_attempted=last is not None or is_stuck,
-        )
-
-    def run_round(self) -> None:
-        """Run one round here and now."""
-        began_at = self._clock.monotonic()
-        self._began_at = began_at
-        readings = list(self._readings())
-        failures = tuple(r for r in readings if isinstance(r, ReadFailure))
-        done = Round(
-            samples=tuple(r for r in readings if isinstance(r, Sample)),
-            failures=failures,
-            began_at=began_at,
-            ended_at=self._clock.monotonic(),
-        )
-        self._read_errors += len(failures)
-        if done.succeeded:
-            self._last_success = self._clock.wall()
-        self._round = done
-        self._began_at = None
-        self._log_change(failures)
-
-    def _readings(self) -> Iterator[Sample | ReadFailure]:
-        try:
-            yield from self.collector.collect()
-        except Exception as exc:
-            # Whatever it is, it costs this round of this collector; it is counted and logged.
-            log.debug("collector=%s failed", self.collector.name, exc_info=True)
-            yield ReadFailure("round", f"{type(exc).__name__}: {exc}")
-
-    def _log_change(self, failures: Iterable[ReadFailure]) -> None:
-        failing = {failure.what: failure.reason for failure in failures}
-        for what in failing.keys() - self._failing:
-            log.warning("collector=%s %s: %s", self.collector.name, what, failing[what])
-        for what in self._failing - failing.keys():
-            log.info("collector=%s %s: can be read again", self.collector.name, what)
-        self._failing = frozenset(failing)
-
-    def _run(self) -> None:
-        interval_seconds = self.collector.interval_seconds
-        # All workers keep to one grid, so that the processor wakes up for all of them at once; it
+    def run(self) -> None:
+        """Run rounds until retired or stopped; the body of the thread."""
+        # All shifts keep to one grid, so that the processor wakes up for all of them at once; it
         # lies between two fast samples, which are not to wait for them.
         begun = self._clock.monotonic()
-        deadline = begun - begun % interval_seconds + _PHASE_SECONDS
-        while not self._is_over:
-            self.run_round()
+        deadline = begun - begun % self._interval_seconds + _PHASE_SECONDS
+        while self._run_duties():
             now = self._clock.monotonic()
-            deadline = next_deadline(deadline, now, interval_seconds)
+            deadline = next_deadline(deadline, now, self._interval_seconds)
             if self._clock.wait(self._stop, deadline - now):
                 return
 
+    def _run_duties(self) -> bool:
+        """Run each duty once; return whether to go on."""
+        for duty in self.duties:
+            self.current = duty
+            duty.run_round()
+            self.current = None
+            if self._is_retired:
+                return False
+        return not self._is_retired
+
 
 class Workers:
-    """The workers of all collectors that there are now."""
+    """Runs the collectors that there are now; iterates over their duties."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._stop = threading.Event()
-        self._workers: dict[Collector, Worker] = {}
+        self._duties: dict[Collector, Duty] = {}
+        self._shifts: dict[str, Shift] = {}
+        # Duties whose round does not end, each with the shift that it has been left to.
+        self._left: dict[Duty, Shift] = {}
 
-    def __iter__(self) -> Iterator[Worker]:
-        return iter(tuple(self._workers.values()))
+    def __iter__(self) -> Iterator[Duty]:
+        return iter(tuple(self._duties.values()))
 
     def employ(self, collectors: Iterable[Collector]) -> None:
-        """Run *collectors* and no others; one that goes on running is left alone."""
-        before, wanted = self._workers, {}
-        for collector in collectors:
-            worker = before.get(collector)
-            if worker is None:
-                worker = Worker(collector, clock=self._clock, stop=self._stop)
-                worker.start()
-            wanted[collector] = worker
-        for collector, worker in before.items():
-            if collector not in wanted:
-                worker.retire()
-        self._workers = wanted
+        """Run *collectors* and no others, and go on without what hangs; call it each second.
+
+        One that goes on running is left alone.
+        """
+        self._duties = {c: self._duties.get(c) or Duty(c, clock=self._clock) for c in collectors}
+        self._left = {duty: shift for duty, shift in self._left.items() if not shift.is_over}
+        by_name: dict[str, list[Duty]] = {}
+        for duty in self._duties.values():
+            by_name.setdefault(duty.collector.name, []).append(duty)
+        for name in self._shifts.keys() - by_name.keys():
+            self._shifts.pop(name).retire()
+        for name, duties in by_name.items():
+            self._staff(name, duties)
 
     def stop(self) -> None:
         """End all rounds' waiting; does not wait for a round that is under way."""
@@ -184,4 +131,29 @@ class Workers:
 
     def were_attempted(self) -> bool:
         """Whether each collector has ended a round, or has taken too long over it."""
-        return all(worker.report().was_attempted for worker in self)
+        return all(duty.report().was_attempted for duty in self)
+
+    def _staff(self, name: str, duties: Sequence[Duty]) -> None:
+        """Have the shift of *name* run *duties*, those left out that hang."""
+        shift = self._shifts.get(name)
+        held_up_by = None if shift is None else shift.held_up_by(PATIENCE_SECONDS)
+        if shift is not None and held_up_by is not None:
+            log.debug("collector=%s: one of its rounds does not end; going on without it", name)
+            shift.retire()
+            self._left[held_up_by] = shift
+            shift = None
+        free = tuple(duty for duty in duties if duty not in self._left)
+        if shift is not None:
+            shift.duties = free
+        elif free:
+            self._shifts[name] = self._begin(free)
+
+    def _begin(self, duties: Sequence[Duty]) -> Shift:
+        shift = Shift(
+            duties,
+            interval_seconds=duties[0].collector.interval_seconds,
+            clock=self._clock,
+            stop=self._stop,
+        )
+        shift.start()
+        return shift
