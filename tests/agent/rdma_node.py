@@ -62,6 +62,7 @@ class RdmaNode:
 
     def round(self) -> list[Sample]:
         """Scan, let every collector have a round, and return what a scrape would see."""
+        self.clock.advance(1.0)
         for rail in self.rails():
             if rail.number not in self._duties:
                 self._duties[rail.number] = self._employ(rail.number)
@@ -87,7 +88,7 @@ class RdmaNode:
             station = self._stations[rail] = self.station(found)
         before = len(self.tape.track(rail).slice(-math.inf))
         station.read(self.clock.monotonic())
-        latest = self.tape.track(rail).latest()
+        latest = self.tape.track(rail).newest()
         if latest is None or len(self.tape.track(rail).slice(-math.inf)) == before:
             return None
         return latest[1], latest[2]
@@ -96,10 +97,10 @@ class RdmaNode:
         """Return what samples *rail*."""
         return RailStation(
             rail,
-            counters=byte_counters(rail, self.tree.sysfs, monotonic=self.clock.monotonic),
+            counters=lambda on_jump: byte_counters(rail, self.tree.sysfs, on_jump=on_jump),
             track=self.tape.track(rail.number),
-            backlog=lambda _, __: math.nan,
             on_error=lambda: None,
+            monotonic=self.clock.monotonic,
         )
 
     def exposition(self) -> str:
@@ -120,6 +121,7 @@ class RdmaNode:
                 sysfs=self.tree.sysfs,
                 allowed=self._allowed,
                 open_counter=self._open,
+                monotonic=self.clock.monotonic,
             ),
         )
         return [Duty(c, clock=self.clock) for c in collectors]

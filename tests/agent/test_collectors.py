@@ -157,14 +157,19 @@ class _Fast:
     def __init__(self, ifindex: int | None = 7) -> None:
         self.clock = FakeClock()
         self.tape = Tape(10)
+        rails = (rail(ifindex=ifindex),)
         queues = QueueStation(
-            FakeQueueSource({7: FakeQueue(0, 5)}), clock=self.clock, on_error=lambda: None
+            FakeQueueSource({7: FakeQueue(0, 5)}),
+            rails=lambda: rails,
+            tape=self.tape,
+            clock=self.clock,
+            on_error=lambda: None,
         )
         queues.read(self.clock.monotonic())
-        rails = (rail(ifindex=ifindex),)
         sampler = Sampler(
             rails=lambda: (),
             station=lambda _: pytest.fail("nothing is sampled"),
+            tape=self.tape,
             queues=queues,
             interval_seconds=_INTERVAL,
             clock=self.clock,
@@ -189,15 +194,15 @@ class _Fast:
 
 def test_a_scrape_gets_the_newest_fast_sample() -> None:
     fast = _Fast()
-    fast.tape.track(0).append(fast.clock.monotonic() - 0.02, 1, 2, 0)
-    fast.tape.track(0).append(fast.clock.monotonic(), 3, 4, 0)
+    fast.tape.track(0).append(fast.clock.monotonic() - 0.02, 1, 2)
+    fast.tape.track(0).append(fast.clock.monotonic(), 3, 4)
 
     assert fast.byte_counters() == [3, 4, 5]
 
 
 def test_a_fast_sample_that_is_old_is_not_exposed() -> None:
     fast = _Fast()
-    fast.tape.track(0).append(fast.clock.monotonic(), 1, 2, 0)
+    fast.tape.track(0).append(fast.clock.monotonic(), 1, 2)
     fast.clock.advance(3.0)
 
     assert fast.byte_counters() == [None, None, None]
@@ -212,7 +217,7 @@ def test_a_gap_is_not_exposed() -> None:
 
 def test_a_device_that_is_gone_has_no_counters() -> None:
     fast = _Fast(ifindex=None)
-    fast.tape.track(0).append(fast.clock.monotonic(), 1, 2, 0)
+    fast.tape.track(0).append(fast.clock.monotonic(), 1, 2)
 
     assert fast.byte_counters() == [None, None, None]
 

@@ -1,7 +1,6 @@
 """Bytes of rails with RDMA: which components are added up, and what happens to one of them."""
 
 import logging
-import math
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,11 @@ import pytest
 from agent.fakes import FakeClock, rail
 from agent.rdma_node import RdmaNode
 from agent.rdma_trees import SCENARIOS, mlx5_infiniband, mlx5_roce
+from railwatch_agent.rail_bytes import ByteCounters
+from railwatch_agent.sources.files import CounterFile
+from railwatch_agent.sources.summed import CounterPart, SummedCounter
 from railwatch_agent.stations import Pace, RailStation
-from railwatch_agent.tape import Track
+from railwatch_agent.tape import Tape
 
 _PORT = "class/infiniband/mlx5_0/ports/1"
 
@@ -95,48 +97,51 @@ def test_a_descriptor_is_opened_once_for_each_file(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-class _SlowCounters:
-    """Counters whose reading takes as long as a test says."""
+class _SlowFile(CounterFile):
+    """A counter whose reading takes as long as a test says."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__(Path("/nowhere"))
         self.took_seconds = 0.0
         self.reads = 0
         self._clock = clock
 
-    def read(self) -> tuple[int | None, float, int | None]:
+    def read(self) -> int | None:
         """Take the time, and count."""
         self.reads += 1
         self._clock.advance(self.took_seconds)
-        return self.reads, self._clock.monotonic(), self.reads
+        return self.reads
 
 
 class _Slow:
-    """A station with slow counters, on a cadence of 20 ms."""
+    """A station with a slow counter, on a cadence of 20 ms."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.counters = _SlowCounters(self.clock)
+        self.file = _SlowFile(self.clock)
         self._begun = self.clock.monotonic()
+        receive = SummedCounter([CounterPart(self.file)])
+        transmit = SummedCounter([CounterPart(_SlowFile(self.clock))])
         self.station = RailStation(
             rail(),
-            counters=self.counters,
-            track=Track(10_000),
-            backlog=lambda _, __: math.nan,
+            counters=lambda _: ByteCounters(receive, transmit),
+            track=Tape(10_000).track(0),
             on_error=lambda: None,
+            monotonic=self.clock.monotonic,
         )
 
     def reads_in(self, seconds: float) -> int:
         """Let *seconds* of rounds pass, and return how many of them read."""
-        before = self.counters.reads
+        before = self.file.reads
         for round_ in range(round(seconds / 0.02)):
             self.station.read(self._begun + round_ * 0.02)
         self._begun += seconds
-        return self.counters.reads - before
+        return self.file.reads - before
 
 
 def test_fast_reads_are_done_every_round(caplog: pytest.LogCaptureFixture) -> None:
     slow = _Slow()
-    slow.counters.took_seconds = 0.0005
+    slow.file.took_seconds = 0.0005
 
     assert slow.reads_in(2.0) == 100
     assert not caplog.records
@@ -147,10 +152,10 @@ def test_slow_reads_take_a_twentieth_of_the_time_and_are_told_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     slow = _Slow()
-    slow.counters.took_seconds = 0.005
+    slow.file.took_seconds = 0.005
     slow.reads_in(1.0)
     settled = slow.reads_in(10.0)
-    slow.counters.took_seconds = 0.00001
+    slow.file.took_seconds = 0.00001
     slow.reads_in(10.0)
 
     # From one round on the grid to the one that follows the rest.

@@ -9,7 +9,7 @@ from railwatch_agent.tape import Slice, Tape, Track
 def _fill(track: Track, first: int, count: int) -> None:
     """Append samples whose columns tell from one another and whose time is their number."""
     for number in range(first, first + count):
-        track.append(float(number), number * 10.0, number * 100.0, number * 1000.0)
+        track.append(float(number), number * 10.0, number * 100.0)
 
 
 def _numbers(held: Slice) -> list[float]:
@@ -17,74 +17,78 @@ def _numbers(held: Slice) -> list[float]:
     return times
 
 
-@given(capacity=st.integers(2, 12), count=st.integers(0, 40), since=st.integers(-1, 41))
+@given(
+    capacity=st.integers(2, 12),
+    counts=st.lists(st.integers(0, 20), max_size=4),
+    since=st.integers(-1, 41),
+)
 def test_a_track_answers_as_a_list_of_its_newest_samples_would(
-    capacity: int, count: int, since: int
+    capacity: int, counts: list[int], since: int
 ) -> None:
-    track = Track(capacity)
-    _fill(track, 0, count)
+    """Whether they were read in between or not."""
+    track = Tape(capacity).track(0)
+    written = 0
+    for count in counts:
+        _fill(track, written, count)
+        written += count
+        track.newest()
 
     held = track.slice(since)
 
-    newest = [float(number) for number in range(count)][-capacity:]
+    newest = [float(number) for number in range(written)][-capacity:]
     expected = [number for number in newest if number >= since]
     assert _numbers(held) == expected
     assert held.receive_bytes.tolist() == [number * 10 for number in expected]
     assert held.transmit_bytes.tolist() == [number * 100 for number in expected]
-    assert held.queue_backlog_bytes.tolist() == [number * 1000 for number in expected]
 
 
 @given(
-    capacity=st.integers(2, 12),
-    before=st.integers(0, 40),
-    meanwhile=st.integers(0, 40),
-    since=st.integers(-1, 41),
+    rows=st.lists(st.sampled_from([(0,), (0, 1), (1, 0), (2,), (0, 1, 2)]), max_size=30),
+    capacity=st.integers(2, 40),
 )
-def test_what_is_overwritten_while_it_is_copied_is_left_out(
-    capacity: int, before: int, meanwhile: int, since: int
-) -> None:
-    """The writer laps the reader at the worst moment, after a copy that may be torn."""
-    track = Track(capacity)
-    _fill(track, 0, before)
+def test_rows_of_any_rails_are_sorted_by_rail(rows: list[tuple[int, ...]], capacity: int) -> None:
+    tape = Tape(capacity)
+    for time, rails in enumerate(rows):
+        tape.bytes.write(time, rails, [float(1000 * rail + time) for rail in rails for _ in "ab"])
 
-    held = track.slice(since, after_copy=lambda: _fill(track, before, meanwhile))
-
-    oldest_intact = before + meanwhile - capacity
-    expected = [
-        float(n) for n in range(before) if n >= max(oldest_intact, since, before - capacity)
-    ]
-    assert _numbers(held) == expected
-    assert held.receive_bytes.tolist() == [number * 10 for number in expected]
+    kept = list(enumerate(rows))[-capacity:]
+    for rail in (0, 1, 2):
+        held = tape.track(rail).slice(-1.0)
+        expected = [time for time, rails in kept if rail in rails]
+        assert _numbers(held) == expected
+        assert held.receive_bytes.tolist() == [1000 * rail + time for time in expected]
+        assert held.transmit_bytes.tolist() == held.receive_bytes.tolist()
 
 
 @given(count=st.integers(1, 40))
-def test_the_latest_sample_is_the_last_one_written(count: int) -> None:
-    track = Track(4)
+def test_the_newest_sample_is_the_last_one_written(count: int) -> None:
+    track = Tape(4).track(0)
     _fill(track, 0, count)
 
     last = count - 1
-    assert track.latest() == (last, last * 10, last * 100, last * 1000)
+    assert track.newest() == [last, last * 10, last * 100]
 
 
 def test_an_empty_track_has_no_samples() -> None:
-    track = Track(4)
+    track = Tape(4).track(0)
 
-    assert track.latest() is None
+    assert track.newest() is None
     assert len(track.slice(-np.inf)) == 0
 
 
 def test_a_slice_is_a_copy() -> None:
-    track = Track(4)
+    track = Tape(4).track(0)
     _fill(track, 0, 2)
     held = track.slice(0)
     _fill(track, 2, 8)
+    track.newest()
 
     assert _numbers(held) == [0, 1]
 
 
 def test_a_gap_is_a_sample_without_values() -> None:
-    track = Track(4)
-    track.append(1.0, 10, 20, 30)
+    track = Tape(4).track(0)
+    track.append(1.0, 10, 20)
     track.append_gap(2.0)
 
     held = track.slice(0)
@@ -95,20 +99,31 @@ def test_a_gap_is_a_sample_without_values() -> None:
 
 
 def test_counters_keep_every_byte_up_to_two_to_the_53() -> None:
-    track = Track(4)
-    track.append(1.0, 2**53 - 1, 2**53 - 3, 0)
+    track = Tape(4).track(0)
+    track.append(1.0, 2**53 - 1, 2**53 - 3)
 
-    latest = track.latest()
+    newest = track.newest()
 
-    assert latest is not None
-    assert (int(latest[1]), int(latest[2])) == (2**53 - 1, 2**53 - 3)
+    assert newest is not None
+    assert (int(newest[1]), int(newest[2])) == (2**53 - 1, 2**53 - 3)
 
 
-def test_each_rail_has_one_track() -> None:
+def test_queues_are_apart_from_bytes() -> None:
     tape = Tape(4)
+    tape.bytes.write(1.0, (0,), [5, 6])
+    tape.queues.write(2.0, (0, 1), [7, 8])
 
-    assert tape.track(0) is tape.track(0)
-    assert tape.track(0) is not tape.track(1)
+    assert tape.queues.since(0, 0.0).tolist() == [[2], [7]]
+    assert tape.queues.since(1, 0.0).tolist() == [[2], [8]]
+    assert tape.queues.since(2, 0.0).shape == (2, 0)
+    assert tape.track(0).newest() == [1, 5, 6]
+
+
+def test_a_tape_that_nobody_reads_does_not_grow() -> None:
+    tape = Tape(4)
+    _fill(tape.track(0), 0, 100)
+
+    assert len(tape.bytes._pending) == 4
 
 
 def test_a_tape_for_fewer_than_two_samples_is_refused() -> None:

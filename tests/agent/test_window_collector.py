@@ -53,7 +53,10 @@ class _Windows:
         """Let an interval pass at *rate* and take a sample."""
         self.clock.advance(interval)
         self.received += rate * interval
-        self.tape.track(0).append(self.clock.monotonic(), self.received, 0.0, backlog)
+        now = self.clock.monotonic()
+        self.tape.track(0).append(now, self.received, 0.0)
+        if not math.isnan(backlog):
+            self.tape.queues.write(now, (0,), [backlog])
 
     def run(self, seconds: float, rate: float = 0.0, backlog: float = math.nan) -> None:
         """Sample for *seconds*."""

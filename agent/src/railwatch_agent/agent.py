@@ -59,10 +59,17 @@ class Agent:
         )
         self._tape = Tape(_tape_capacity(settings.sampler))
         self._read_errors = 0
-        self._queues = QueueStation(QueueReader(), clock=clock, on_error=self._count_read_error)
+        self._queues = QueueStation(
+            QueueReader(),
+            rails=self.inventory.rails,
+            tape=self._tape,
+            clock=clock,
+            on_error=self._count_read_error,
+        )
         self._sampler = Sampler(
             rails=self.inventory.rails,
             station=self._station,
+            tape=self._tape,
             queues=self._queues,
             interval_seconds=settings.sampler.interval_seconds,
             clock=clock,
@@ -176,10 +183,10 @@ class Agent:
     def _station(self, rail: Rail) -> RailStation:
         return RailStation(
             rail,
-            counters=byte_counters(rail, self._sysfs, monotonic=self._clock.monotonic),
+            counters=lambda on_jump: byte_counters(rail, self._sysfs, on_jump=on_jump),
             track=self._tape.track(rail.number),
-            backlog=self._queues.backlog,
             on_error=self._count_read_error,
+            monotonic=self._clock.monotonic,
         )
 
     def _count_read_error(self) -> None:

@@ -10,11 +10,12 @@ the kernel's values and goes on when one of them is reset.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from railwatch_agent.sources.files import CounterFile, CounterPair, CounterPart, SummedPair
+from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.infiniband import PortCounter, counter_path, port_directory
 from railwatch_agent.sources.rdma_drivers import counts_whole_link, table_of
+from railwatch_agent.sources.summed import CounterPart, SummedCounter
 from railwatch_agent.sources.sysfs import netdev_directory
 
 if TYPE_CHECKING:
@@ -24,28 +25,31 @@ if TYPE_CHECKING:
     from railwatch_agent.inventory import Rail
 
 
-class ByteCounters(Protocol):
-    """Reads a rail's bytes; `took_seconds` is how long that last took."""
+class ByteCounters(NamedTuple):
+    """What reads the bytes of a rail."""
 
-    @property
-    def took_seconds(self) -> float:
-        """Seconds; 0 where it is not worth measuring."""
-        ...
-
-    def read(self) -> tuple[int | None, float, int | None]:
-        """Return bytes received, the time in between and bytes sent; may raise SourceError."""
-        ...
+    receive: SummedCounter
+    transmit: SummedCounter
 
 
-def byte_counters(rail: Rail, sysfs: Path, *, monotonic: Callable[[], float]) -> ByteCounters:
-    """Return what reads the bytes of *rail*."""
+def byte_counters(
+    rail: Rail, sysfs: Path, *, on_jump: Callable[[], None] = lambda: None
+) -> ByteCounters:
+    """Return what reads the bytes of *rail*; *on_jump* is that of `SummedCounter`."""
+    receive, transmit = _parts(rail, sysfs)
+    return ByteCounters(
+        SummedCounter(receive, on_jump=on_jump), SummedCounter(transmit, on_jump=on_jump)
+    )
+
+
+def _parts(rail: Rail, sysfs: Path) -> tuple[list[CounterPart], list[CounterPart]]:
     statistics = netdev_directory(sysfs, rail.netdev) / "statistics"
     netdev = (statistics / "rx_bytes", statistics / "tx_bytes")
     port = rail.rdma
     has_netdev = rail.ifindex is not None
     is_whole = port is not None and counts_whole_link(port, has_netdev=has_netdev)
     if port is None or (not is_whole and not table_of(port).is_apart):
-        return CounterPair(*netdev, monotonic=monotonic)
+        return [CounterPart(CounterFile(netdev[0]))], [CounterPart(CounterFile(netdev[1]))]
     files = table_of(port).bytes
     directory = port_directory(sysfs, port)
 
@@ -56,6 +60,4 @@ def byte_counters(rail: Rail, sysfs: Path, *, monotonic: Callable[[], float]) ->
         found = [CounterPart(PortCounter(p), files.scale, is_optional) for p in paths]
         return found if is_whole else [*found, CounterPart(CounterFile(beside))]
 
-    return SummedPair(
-        parts(files.receive, netdev[0]), parts(files.transmit, netdev[1]), monotonic=monotonic
-    )
+    return parts(files.receive, netdev[0]), parts(files.transmit, netdev[1])

@@ -12,12 +12,13 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from railwatch.clock import Clock
     from railwatch_agent.inventory import Rail
     from railwatch_agent.rail_bytes import ByteCounters
-    from railwatch_agent.tape import Track
+    from railwatch_agent.sources.summed import Plain
+    from railwatch_agent.tape import Tape, Track
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ _READ_SHARE = 0.05
 _LONGEST_REST_SECONDS = 1.0
 _SLOW_AT_LAST = 3
 _FAST_AGAIN = 20
-# A backlog that was read longer ago says nothing about now.
-_BACKLOG_SECONDS = 0.25
 
 
 class Station(Protocol):
@@ -101,28 +100,31 @@ class QueueSource(Protocol):
 
 
 class RailStation:
-    """Reads one rail's byte *counters* onto its *track*; less often while that is slow.
+    """Reads one rail's bytes onto its *track*; less often while that is slow.
 
-    *backlog* answers with the bytes that wait in front
-    of an interface, NaN if unknown; *on_error* is told of each reading that failed.
+    Parameters
+    ----------
+    counters
+        Makes what reads the bytes; it is given what to call when they have jumped.
+    on_error
+        Is told of each reading that failed.
     """
 
     def __init__(
         self,
         rail: Rail,
         *,
-        counters: ByteCounters,
+        counters: Callable[[Callable[[], None]], ByteCounters],
         track: Track,
-        backlog: Callable[[int, float], float],
         on_error: Callable[[], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self.rail = rail
-        self._counters = counters
-        self._pace = Pace()
+        self._receive, self._transmit = counters(self.interrupt)
         self._track = track
-        self._backlog = backlog
         self._on_error = on_error
-        self._ifindex = -1 if rail.ifindex is None else rail.ifindex
+        self._monotonic = monotonic
+        self._pace = Pace()
         self._resume = -math.inf
         # What the track holds may be of another device.
         self._follows_gap = True
@@ -137,12 +139,32 @@ class RailStation:
         """Say that the next sample does not continue the last one."""
         self._follows_gap = True
 
+    def plains(self) -> tuple[Plain, Plain] | None:
+        """Return how to read its bytes in one go with others', None if it wants care."""
+        if self._pace.is_alert or self._follows_gap or self._resume > -math.inf:
+            return None
+        receive, transmit = self._receive.plain(), self._transmit.plain()
+        return None if receive is None or transmit is None else (receive, transmit)
+
+    def adopt(self, said: Mapping[int, int]) -> None:
+        """Take over what was read in one go, by descriptor."""
+        self._receive.adopt(said)
+        self._transmit.adopt(said)
+
     def read(self, now: float) -> None:
         """Add a sample to the track, or nothing if one counter cannot be read."""
         if now < self._resume:
             return
+        self._resume = -math.inf
+        began = self._monotonic()
+        self._sample(now)
+        self._keep_pace(now, self._monotonic() - began)
+
+    def _sample(self, now: float) -> None:
         try:
-            receive, time, transmit = self._counters.read()
+            receive = self._receive.read()
+            time = self._monotonic()
+            transmit = self._transmit.read()
         except Exception as exc:
             # Whatever it is, it costs this reading and not the sampler.
             self._failed(now, exc)
@@ -152,14 +174,14 @@ class RailStation:
             return
         if self._follows_gap:
             self._continue(time)
-        self._track.append(time, receive, transmit, self._backlog(self._ifindex, time))
-        took = self._counters.took_seconds
-        if took > SLOW_SECONDS or self._pace.is_alert:
-            self._slow_down(now, took)
+        self._track.append(time, receive, transmit)
 
-    def _slow_down(self, now: float, took: float) -> None:
+    def _keep_pace(self, now: float, took: float) -> None:
         was_slow = self._pace.is_slow
-        self._resume = now + self._pace.rest_seconds(took)
+        # A rail that could not be read rests already.
+        rest_seconds = self._pace.rest_seconds(took)
+        if rest_seconds > 0:
+            self._resume = max(self._resume, now + rest_seconds)
         if self._pace.is_slow and not was_slow:
             log.warning("%s: reads take %.1f ms; sampled less often", self.what, took * 1e3)
         if was_slow and not self._pace.is_slow:
@@ -167,7 +189,7 @@ class RailStation:
 
     def _continue(self, time: float) -> None:
         self._follows_gap = False
-        if self._track.latest() is not None:
+        if self._track.newest() is not None:
             self._track.append_gap(time)
         if self._is_failing:
             self._is_failing = False
@@ -186,7 +208,10 @@ class RailStation:
 
 
 class QueueStation:
-    """Reads the queues of all interfaces and knows how often that can be afforded."""
+    """Reads the queues of all interfaces, and knows how often that can be afforded.
+
+    What waits in front of *rails* goes onto the *tape*, what was dropped there is kept.
+    """
 
     what = "queueing disciplines"
 
@@ -194,18 +219,21 @@ class QueueStation:
         self,
         source: QueueSource,
         *,
+        rails: Callable[[], Iterable[Rail]],
+        tape: Tape,
         clock: Clock,
         on_error: Callable[[], None],
         cpu_seconds: Callable[[], float] = time.thread_time,
     ) -> None:
         self._source = source
+        self._rails = rails
+        self._tape = tape
         # Not the time that passes: on a busy host that is mostly others', and a queue that is read
         # seldom is a guess.
         self._cpu_seconds = cpu_seconds
         self._monotonic = clock.monotonic
         self._on_error = on_error
         self._queues: Mapping[int, Queue] = {}
-        self._read_at = -math.inf
         self._resume = -math.inf
         self._cost_seconds = 0.0
         self._is_failing = False
@@ -221,9 +249,10 @@ class QueueStation:
             # As above.
             self._failed(now, exc)
             return
-        cost = self._cpu_seconds() - began
-        self._queues, self._read_at = queues, self._monotonic()
+        self._queues = queues
+        self._write(self._monotonic(), queues)
         self._is_failing = False
+        cost = self._cpu_seconds() - began
         self._cost_seconds += _QUEUE_COST_WEIGHT * (cost - self._cost_seconds)
 
     @property
@@ -231,17 +260,20 @@ class QueueStation:
         """How often it may be read, by what reading has cost lately."""
         return self._cost_seconds / _QUEUE_CPU_SHARE
 
-    def backlog(self, ifindex: int, now: float) -> float:
-        """Bytes that wait in front of an interface, NaN where that is not known."""
-        queue = self._queues.get(ifindex)
-        if queue is None or now - self._read_at > _BACKLOG_SECONDS:
-            return math.nan
-        return queue.backlog_bytes
-
     def drops(self, ifindex: int) -> int | None:
         """Packets that an interface's queue has thrown away; None where there is no queue."""
         queue = self._queues.get(ifindex)
         return None if queue is None else queue.drops
+
+    def _write(self, now: float, queues: Mapping[int, Queue]) -> None:
+        found = [
+            (rail.number, queues[rail.ifindex].backlog_bytes)
+            for rail in self._rails()
+            if rail.ifindex is not None and rail.ifindex in queues
+        ]
+        if found:
+            rails, backlogs = zip(*found, strict=True)
+            self._tape.queues.write(now, rails, backlogs)
 
     def _failed(self, now: float, exc: Exception) -> None:
         self._on_error()

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tape: a fixed ring of timed fast samples, one track per rail.
+"""The tape: fixed rings of timed fast samples, and the only seam between sampling and its readers.
 
-It is the only seam between fast sampling and everything that looks at its samples. A track has one
-writer and any number of readers, and no lock: a reader copies, then looks how far the writer has
-come, and drops what may have been overwritten under its hands.
+A row is what was read at one moment of several rails. Its writer appends it to a deque, which is
+one step of the interpreter and waits for nobody; whoever reads first sorts the rows into a ring for
+each rail, under a lock that only readers take.
 """
 
 from __future__ import annotations
 
-from array import array
+import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -30,95 +31,142 @@ class Slice:
     times: NDArray[np.float64]
     receive_bytes: NDArray[np.float64]
     transmit_bytes: NDArray[np.float64]
-    queue_backlog_bytes: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.times)
 
 
-class Track:
-    """The newest *capacity* samples of one rail."""
+class Ring:
+    """The newest *capacity* columns of numbers, the first of each its time; for one thread."""
 
     # float64 holds every byte up to 2**53; past that (two days at 400 Gbit/s) a counter is known to
     # 2 or 4 bytes, which no rate can tell.
-    def __init__(self, capacity: int) -> None:
-        # One slot more than is answered: the writer may be within the oldest.
-        self._slots = capacity + 1
-        # Written through an array, whose items are set three times as fast as numpy's.
-        self._cells = array("d", bytes(8 * 4 * self._slots))
-        self._columns = np.frombuffer(self._cells).reshape(4, self._slots)
-        self._times = self._columns[0]
+    def __init__(self, rows: int, capacity: int) -> None:
+        self._cells = np.zeros((rows, capacity))
+        self._capacity = capacity
         self._written = 0
 
-    def append(self, time: float, receive: float, transmit: float, backlog: float) -> None:
-        """Add a sample; *time* does not go back. Only the one writer calls this."""
-        cells, slots = self._cells, self._slots
-        at = self._written % slots
-        cells[at] = time
-        cells[at + slots] = receive
-        cells[at + 2 * slots] = transmit
-        cells[at + 3 * slots] = backlog
-        # Last, as readers count on it: what is not counted is not there yet.
-        self._written += 1
+    def extend(self, block: NDArray[np.float64]) -> None:
+        """Add the columns of *block*, shape (rows, n); their times do not go back."""
+        block = block[:, -self._capacity :]
+        at = np.arange(self._written, self._written + block.shape[1]) % self._capacity
+        self._cells[:, at] = block
+        self._written += block.shape[1]
+
+    def newest(self) -> list[float] | None:
+        """Return the newest column."""
+        if self._written == 0:
+            return None
+        column: list[float] = self._cells[:, (self._written - 1) % self._capacity].tolist()
+        return column
+
+    def since(self, time: float) -> NDArray[np.float64]:
+        """Return a copy of the columns of *time* or later, oldest first."""
+        head = self._written % self._capacity
+        newer = self._cells[:, :head]
+        first = int(np.searchsorted(newer[0], time))
+        if first > 0 or self._written < self._capacity:
+            return newer[:, first:].copy()
+        older = self._cells[:, head:]
+        first = int(np.searchsorted(older[0], time))
+        return np.concatenate((older[:, first:], newer), axis=1)
+
+
+class Channel:
+    """Rows of one kind, *width* values a rail: one thread writes them, any thread reads them."""
+
+    def __init__(self, width: int, capacity: int) -> None:
+        self._width = width
+        self._capacity = capacity
+        # Bounded, should nobody read for long.
+        self._pending: deque[tuple[float, tuple[int, ...], Sequence[float]]] = deque(
+            maxlen=capacity
+        )
+        self._rings: dict[int, Ring] = {}
+        self._lock = threading.Lock()
+
+    def write(self, time: float, rails: tuple[int, ...], values: Sequence[float]) -> None:
+        """Add what was read of *rails* at *time*, which does not go back; never waits."""
+        self._pending.append((time, rails, values))
+
+    def newest(self, rail: int) -> list[float] | None:
+        """Return the newest sample of *rail*, its time first."""
+        with self._lock:
+            self._sort()
+            ring = self._rings.get(rail)
+            return None if ring is None else ring.newest()
+
+    def since(self, rail: int, time: float) -> NDArray[np.float64]:
+        """Return the samples of *rail* of *time* or later: shape (1 + width, n), times first."""
+        with self._lock:
+            self._sort()
+            ring = self._rings.get(rail)
+            return np.empty((1 + self._width, 0)) if ring is None else ring.since(time)
+
+    def _sort(self) -> None:
+        """Put what is pending into the rings, rows of the same rails together."""
+        times: list[float] = []
+        rows: list[Sequence[float]] = []
+        rails: tuple[int, ...] = ()
+        # Only what is there now: the writer goes on meanwhile.
+        for _ in range(len(self._pending)):
+            time, of, values = self._pending.popleft()
+            if of != rails and rows:
+                self._extend(times, rails, rows)
+                times, rows = [], []
+            rails = of
+            times.append(time)
+            rows.append(values)
+        if rows:
+            self._extend(times, rails, rows)
+
+    def _extend(
+        self, times: list[float], rails: tuple[int, ...], rows: list[Sequence[float]]
+    ) -> None:
+        values = np.array(rows, dtype=np.float64).reshape(len(rows), len(rails), self._width)
+        for at, rail in enumerate(rails):
+            ring = self._rings.get(rail)
+            if ring is None:
+                ring = self._rings[rail] = Ring(1 + self._width, self._capacity)
+            ring.extend(np.vstack((times, values[:, at].T)))
+
+
+class Track:
+    """The bytes of one rail, as the readers of a tape see them."""
+
+    def __init__(self, channel: Channel, rail: int) -> None:
+        self._channel = channel
+        self._rail = rail
+
+    def append(self, time: float, receive: float, transmit: float) -> None:
+        """Add a sample of this rail alone."""
+        self._channel.write(time, (self._rail,), (receive, transmit))
 
     def append_gap(self, time: float) -> None:
         """Say that what was counted before *time* and after has nothing to do with each other."""
-        self.append(time, np.nan, np.nan, np.nan)
+        self.append(time, np.nan, np.nan)
 
-    def latest(self) -> tuple[float, float, float, float] | None:
-        """Return the newest sample: time, bytes received, bytes sent, bytes waiting."""
-        written = self._written
-        if written == 0:
-            return None
-        time, receive, transmit, backlog = self._columns[:, (written - 1) % self._slots].tolist()
-        return time, receive, transmit, backlog
+    def newest(self) -> list[float] | None:
+        """Return the newest sample: time, bytes received, bytes sent."""
+        return self._channel.newest(self._rail)
 
-    def slice(self, since: float, *, after_copy: Callable[[], None] | None = None) -> Slice:
-        """Return copies of the samples taken at *since* or later.
-
-        *after_copy* is called between copying and looking again; for tests.
-        """
-        before = self._written
-        held = min(before, self._slots)
-        skipped = self._older_than(since, before, held)
-        columns = self._copy((before - held + skipped) % self._slots, held - skipped)
-        if after_copy is not None:
-            after_copy()
-        # The writer may already be within the slot that it fills next.
-        overwritten = self._written + 1 - self._slots - (before - held + skipped)
-        columns = columns[:, max(overwritten, 0) :]
-        return Slice(*columns[:, np.searchsorted(columns[0], since) :])
-
-    def _older_than(self, since: float, before: int, held: int) -> int:
-        """How many of the oldest samples are older; less if the writer comes in between."""
-        head = before % self._slots
-        newest = int(np.searchsorted(self._times[:head], since))
-        if newest > 0 or held < self._slots:
-            return held - head + newest
-        return int(np.searchsorted(self._times[head:], since))
-
-    def _copy(self, start: int, count: int) -> NDArray[np.float64]:
-        """Return *count* columns from *start* on, beginning anew at the end of the ring."""
-        end = start + count
-        if end <= self._slots:
-            return self._columns[:, start:end].copy()
-        parts = (self._columns[:, start:], self._columns[:, : end - self._slots])
-        return np.concatenate(parts, axis=1)
+    def slice(self, since: float) -> Slice:
+        """Return copies of the samples taken at *since* or later."""
+        return Slice(*self._channel.since(self._rail, since))
 
 
 class Tape:
-    """A track for each rail number, each for *capacity* samples."""
+    """What fast sampling reads of each rail, *capacity* samples of it.
+
+    `bytes` holds bytes received and sent, `queues` bytes that waited in front of the rail.
+    """
 
     def __init__(self, capacity: int) -> None:
         if capacity < 2:
             raise ValueError(f"capacity must be at least 2, got {capacity!r}")
-        self._capacity = capacity
-        self._tracks: dict[int, Track] = {}
+        self.bytes = Channel(2, capacity)
+        self.queues = Channel(1, capacity)
 
     def track(self, rail: int) -> Track:
-        """Return the track of *rail*, empty if nothing was written yet."""
-        track = self._tracks.get(rail)
-        if track is None:
-            # Two threads that ask at once get the same one: setdefault is one step.
-            track = self._tracks.setdefault(rail, Track(self._capacity))
-        return track
+        """Return the bytes of *rail*, none if nothing was written yet."""
+        return Track(self.bytes, rail)

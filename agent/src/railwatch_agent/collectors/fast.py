@@ -65,10 +65,10 @@ class FastReadings:
         yield Sample(AGENT_READ_ERRORS, ("sampler",), self._read_errors())
 
     def _rail(self, rail: Rail, now: float) -> Iterator[Sample]:
-        latest = self._tape.track(rail.number).latest()
+        latest = self._tape.track(rail.number).newest()
         if not rail.is_present or latest is None:
             return
-        time, receive, transmit, _ = latest
+        time, receive, transmit = latest
         if now - time > _FRESH_SECONDS or math.isnan(receive):
             return
         yield Sample(RAIL_RECEIVE_BYTES, rail.labels, int(receive))

@@ -21,7 +21,7 @@ from railwatch.catalogue.rail import (
     TRANSMIT_WINDOW,
 )
 from railwatch.rates import interval_rates
-from railwatch.windows import window_end_after, window_statistics
+from railwatch.windows import Counted, statistics_of_counters, window_end_after
 from railwatch_agent.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class WindowCollector:
         if end != self._end and end - wall + now > self._began_at:
             self._end = end
             self._window = [Sample(AGENT_WINDOW_END, (), end)]
-            for rail in rails:
-                self._window += self._statistics(rail, end - wall + now)
+            self._window += self._statistics(rails, end - wall + now)
         yield Sample(AGENT_WINDOW_SECONDS, (), self._window_seconds)
         yield from self._window
         for rail in rails:
@@ -92,28 +91,30 @@ class WindowCollector:
         settle = _SETTLE_SECONDS + 2 * self._sample_seconds
         return window_end_after(wall - settle, self._window_seconds) - self._window_seconds
 
-    def _statistics(self, rail: Rail, end: float) -> Iterator[Sample]:
+    def _statistics(self, rails: Sequence[Rail], end: float) -> Iterator[Sample]:
         start = end - self._window_seconds
-        # A late sample may have begun well before the window.
-        held = self._tape.track(rail.number).slice(start - self._window_seconds)
-        line_rate = self._line_rate(rail)
-        for family, counter in (
-            (RECEIVE_WINDOW, held.receive_bytes),
-            (TRANSMIT_WINDOW, held.transmit_bytes),
-        ):
-            known = window_statistics(
-                held.times,
-                counter,
-                start,
-                end,
-                line_rate,
-                longest_interval=_LONGEST_INTERVALS * self._sample_seconds,
-            )
+        families: list[tuple[Rail, dict[str, MetricSpec]]] = []
+        counters: list[Counted] = []
+        for rail in rails:
+            # A late sample may have begun well before the window.
+            held = self._tape.track(rail.number).slice(start - self._window_seconds)
+            line_rate = self._line_rate(rail)
+            families += [(rail, RECEIVE_WINDOW), (rail, TRANSMIT_WINDOW)]
+            counters += [
+                Counted(held.times, held.receive_bytes, line_rate),
+                Counted(held.times, held.transmit_bytes, line_rate),
+            ]
+        longest = _LONGEST_INTERVALS * self._sample_seconds
+        found = statistics_of_counters(counters, start, end, longest_interval=longest)
+        for (rail, family), known in zip(families, found, strict=True):
             if known is not None:
                 yield from _direction(rail, family, known)
-        inside = (held.times >= start) & (held.times < end)
-        backlog = held.queue_backlog_bytes[inside]
-        backlog = backlog[np.isfinite(backlog)]
+        for rail in rails:
+            yield from self._queue(rail, start, end)
+
+    def _queue(self, rail: Rail, start: float, end: float) -> Iterator[Sample]:
+        times, backlog = self._tape.queues.since(rail.number, start)
+        backlog = backlog[times < end]
         if len(backlog):
             yield Sample(RAIL_QUEUE_OCCUPIED, rail.labels, float(np.mean(backlog > 0)))
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The crew that reads the rails' bytes: plain ones in one go, and the others with care."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from railwatch_agent.crew import Crew
+from railwatch_agent.stations import SLOW_SECONDS
+from railwatch_agent.sweep import LOOK_EVERY_ROUNDS, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from railwatch.clock import Clock
+    from railwatch_agent.histogram import Histogram
+    from railwatch_agent.stations import RailStation, Station
+    from railwatch_agent.tape import Tape
+
+
+class RailCrew(Crew):
+    """Reads rails onto *tape*; `stations` are those of the rails, and may be changed by others."""
+
+    stations: tuple[RailStation, ...]
+
+    def __init__(
+        self, *, tape: Tape, interval_seconds: float, clock: Clock, lateness: Histogram
+    ) -> None:
+        super().__init__((), interval_seconds=interval_seconds, clock=clock, lateness=lateness)
+        self._write = tape.bytes.write
+        self._rounds = 0
+        # Which stations the sweep and the others were made of.
+        self._sorted: tuple[RailStation, ...] = ()
+        self._sweep: Sweep | None = None
+        self._others: tuple[RailStation, ...] = ()
+        self._is_sweeping = False
+
+    def at(self) -> Station | None:
+        """Return the station that is being read, None between two rounds."""
+        sweep = self._sweep
+        return sweep.reading if sweep is not None and self._is_sweeping else self.reading
+
+    def round(self, now: float) -> None:
+        """Sweep, then read the others; where a sweep does not do, read all with care."""
+        self.began_at = now
+        self._rounds += 1
+        sweep = self._sweep
+        if sweep is None or self._sorted is not self.stations:
+            self._read_all(now)
+        elif self._is_swept(sweep, now):
+            self._read_with_care(self._others, now)
+            if self._others and self._is_time_to_look:
+                self._read_all_next(sweep)
+        elif not self._is_abandoned:
+            self._read_all_next(sweep)
+            self._read_all(now)
+
+    @property
+    def _is_time_to_look(self) -> bool:
+        return self._rounds % LOOK_EVERY_ROUNDS == 0
+
+    def _is_swept(self, sweep: Sweep, now: float) -> bool:
+        """Whether a sweep was all that its stations needed, and is on the tape."""
+        self._is_sweeping = True
+        found = sweep.read()
+        is_good = found is not None and (not self._is_time_to_look or sweep.look())
+        self._is_sweeping = False
+        self.steps += 1
+        if found is None or not is_good or self._is_abandoned:
+            return False
+        ended = self._monotonic()
+        self._write((now + ended) / 2, sweep.rails, found)
+        if ended - now > SLOW_SECONDS:
+            # One of them may be slow: find out which.
+            self._read_all_next(sweep)
+        return True
+
+    def _read_all_next(self, sweep: Sweep) -> None:
+        sweep.give_back()
+        self._sweep = None
+
+    def _read_all(self, now: float) -> None:
+        """Read all stations with care, and sort them into those that can be swept and others."""
+        stations = self.stations
+        if self._sweep is not None:
+            self._read_all_next(self._sweep)
+        self._read_with_care(stations, now)
+        plains = [(station, station.plains()) for station in stations]
+        self._sorted = stations
+        self._others = tuple(station for station, plain in plains if plain is None)
+        swept = [station for station, plain in plains if plain is not None]
+        if swept and not self._is_abandoned:
+            self._sweep = Sweep(swept, [plain for _, pair in plains for plain in pair or ()])
+
+    def _read_with_care(self, stations: Sequence[RailStation], now: float) -> None:
+        for station in stations:
+            self.reading = station
+            station.read(now)
+            self.steps += 1
+            # A successor has the other stations by now.
+            if self._is_abandoned:
+                return
+        self.reading = None
