@@ -273,6 +273,29 @@ def test_a_part_of_a_sum_that_fails_for_a_while_makes_no_fall_and_no_burst(tmp_p
     assert found == [123, 124, 129]
 
 
+def test_a_counter_whose_read_is_slow_backs_off_and_the_others_do_not(tmp_path: Path) -> None:
+    """5 ms, as where the driver asks its firmware: each ten seconds is enough."""
+    reads = dict.fromkeys(("packet_seq_err", "local_ack_timeout_err"), 0)
+
+    class Slow(CounterFile):
+        def read(self) -> int | None:
+            name = Path(self.path).name
+            if name in reads:
+                reads[name] += 1
+            if name == "packet_seq_err":
+                node.clock.advance(0.005)
+            return super().read()
+
+    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"), open_counter=Slow)
+    for _ in range(60):
+        node.round()
+
+    assert reads["local_ack_timeout_err"] == 60
+    # Three times in a row, then each tenth second.
+    assert 7 <= reads["packet_seq_err"] <= 9
+    assert node.values(RAIL_FAULTS)[("retransmit",)] == 123
+
+
 def test_a_device_that_is_registered_anew_begins_anew(tmp_path: Path) -> None:
     """A reload of the driver: all counters at 0, under the same names."""
     node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"))

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from railwatch.rates import interval_rates
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 # A rail is busy in a sample that moves more than this share of its line rate.
@@ -39,6 +41,14 @@ class WindowStatistics:
     std: float
     duty: float | None
     coverage: float
+
+
+class Counted(NamedTuple):
+    """A counter and its times, as for `window_statistics`, and its line rate, None if unknown."""
+
+    times: NDArray[np.float64]
+    counter: NDArray[np.float64]
+    line_rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +96,32 @@ def window_statistics(
     longest_interval
         As for `window_table`.
     """
-    rate = np.array([np.nan if line_rate is None else line_rate])
-    table = window_table(
-        times, counter, np.array([start, end]), rate, longest_interval=longest_interval
-    )
-    if math.isnan(table.mean[0]):
-        return None
+    counters = [Counted(times, counter, line_rate)]
+    return statistics_of_counters(counters, start, end, longest_interval=longest_interval)[0]
+
+
+def statistics_of_counters(
+    counters: Sequence[Counted], start: float, end: float, *, longest_interval: float = math.inf
+) -> list[WindowStatistics | None]:
+    """Return `window_statistics` of each of *counters*; of many at once for little more."""
+    edges = np.array([start, end])
+    pieces = _joined([_cut(of.times, of.counter, edges, None, longest_interval) for of in counters])
+    rates = np.array([np.nan if of.line_rate is None else of.line_rate for of in counters])
+    table = _table(pieces, np.full(len(counters), end - start), rates)
+    return [
+        None if math.isnan(table.mean[at]) else _row(table, at, of.line_rate)
+        for at, of in enumerate(counters)
+    ]
+
+
+def _row(table: WindowTable, at: int, line_rate: float | None) -> WindowStatistics:
     return WindowStatistics(
-        max=float(table.max[0]),
-        top_decile=float(table.top_decile[0]),
-        mean=float(table.mean[0]),
-        std=float(table.std[0]),
-        duty=None if line_rate is None else float(table.duty[0]),
-        coverage=float(table.coverage[0]),
+        max=float(table.max[at]),
+        top_decile=float(table.top_decile[at]),
+        mean=float(table.mean[at]),
+        std=float(table.std[at]),
+        duty=None if line_rate is None else float(table.duty[at]),
+        coverage=float(table.coverage[at]),
     )
 
 
@@ -128,8 +151,15 @@ def window_table(
         it counts as unknown: a gap would otherwise look like a link that has become slower.
     """
     pieces = _cut(times, counter, edges, known_by, longest_interval)
+    return _table(pieces, np.diff(edges), line_rates)
+
+
+def _table(
+    pieces: _Pieces, lengths: NDArray[np.float64], line_rates: NDArray[np.float64]
+) -> WindowTable:
+    """Return the statistics of windows of these *lengths*, seconds."""
     total = pieces.sums(pieces.weights)
-    coverage = total / np.diff(edges)
+    coverage = total / lengths
     total[coverage < LEAST_COVERAGE] = np.nan
     mean = pieces.sums(pieces.weights * pieces.rates) / total
     variance = pieces.sums(pieces.weights * (pieces.rates - mean[pieces.window]) ** 2) / total
@@ -159,6 +189,17 @@ class _Pieces:
         sums = np.bincount(self.window, weights=values, minlength=self.windows)
         # Without any piece bincount answers in integers.
         return sums.astype(np.float64)
+
+
+def _joined(parts: Sequence[_Pieces]) -> _Pieces:
+    """Return the pieces of several counters, whose windows follow each other."""
+    firsts = np.cumsum([0, *(part.windows for part in parts)])
+    return _Pieces(
+        int(firsts[-1]),
+        np.concatenate([part.window + first for part, first in zip(parts, firsts, strict=False)]),
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.rates for part in parts]),
+    )
 
 
 def _cut(

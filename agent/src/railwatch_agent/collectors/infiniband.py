@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an RDMA port counts besides bytes: packets, faults, congestion, waiting for credit.
 
-Knowledge: `sources.rdma_drivers`, which says by driver what is in which file. One collector, and so
-one thread, a rail. A counter that cannot be read costs itself; one that the driver refuses is not
+Knowledge: `sources.rdma_drivers`, which says by driver what is in which file. One collector a rail.
+A counter that cannot be read costs itself; one that the driver refuses is not
 asked for again until the device has been registered anew.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch.catalogue.rail import RDMA_COUNTER
 from railwatch.rates import Accumulator
+from railwatch_agent.collectors.pacing import PacedReading
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.infiniband import (
     PortCounter,
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     from railwatch_agent.inventory import Rail
     from railwatch_agent.sources.files import CounterFile
     from railwatch_agent.sources.infiniband import RdmaPort
+
+# Of the time, how much reading one counter may take: a rail has about twenty, and those of all
+# rails are read one after the other. For each millisecond that a driver takes to ask its firmware
+# it is left alone for two seconds.
+_SHARE: Final = 0.0005
+# One slow read is the scheduler's.
+_SLOW_IN_A_ROW: Final = 3
 
 
 class InfinibandCollector:
@@ -58,77 +67,78 @@ class InfinibandCollector:
         sysfs: Path,
         allowed: Sequence[str] = (),
         open_counter: Callable[[Path], CounterFile] = PortCounter,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._number = number
         self._rails = rails
         self._sysfs = sysfs
         self._allowed = allowed
         self._open = open_counter
-        self._port: tuple[RdmaPort, int | None] | None = None
+        self._monotonic = monotonic
+        self._key: tuple[RdmaPort, int | None] | None = None
+        self._directory = ""
         self._series: list[_Series] = []
-        self._vendor: list[tuple[tuple[str, str, str], CounterFile]] = []
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield the port's counters; nothing for a rail without RDMA."""
         rail = next((rail for rail in self._rails() if rail.number == self._number), None)
-        if rail is None or rail.rdma is None or not is_registered(self._sysfs, rail.rdma):
-            self._port = None
+        if rail is None or rail.rdma is None:
+            self._key = None
             return
-        if self._port != (rail.rdma, rail.ifindex):
-            self._enumerate(rail, rail.rdma)
-            self._port = (rail.rdma, rail.ifindex)
+        if self._key != (rail.rdma, rail.ifindex):
+            self._directory = str(port_directory(self._sysfs, rail.rdma))
+            self._series = list(self._enumerate(rail, rail.rdma))
+            self._key = (rail.rdma, rail.ifindex)
+        if not is_registered(self._directory, rail.rdma):
+            self._key = None
+            return
         for series in self._series:
-            yield from series.read(rail)
-        for labels, file in self._vendor:
-            yield from _vendor(labels, file)
+            yield from series.read()
 
-    def _enumerate(self, rail: Rail, port: RdmaPort) -> None:
+    def _enumerate(self, rail: Rail, port: RdmaPort) -> Iterator[_Series]:
         directory = port_directory(self._sysfs, port)
-        self._series = []
         for counted in counted_by(port, has_netdev=rail.ifindex is not None):
             paths = [counter_path(directory, name) for name in counted.files]
-            files = [self._open(path) for path in paths if path is not None]
+            files = [self._paced(path) for path in paths if path is not None]
             if files:
-                self._series.append(_Series(counted.spec, counted.labels, files))
-        self._vendor = []
+                yield _Series(counted.spec, (*rail.labels, *counted.labels), files)
         for name in self._allowed:
             path = counter_path(directory, f"counters/{name}")
             path = path or counter_path(directory, f"hw_counters/{name}")
             if path is not None:
                 labels = (port.device, str(port.number), name)
-                self._vendor.append((labels, self._open(path)))
+                yield _Series(RDMA_COUNTER, labels, [self._paced(path)])
+
+    def _paced(self, path: Path) -> PacedReading[int]:
+        return PacedReading(
+            str(path),
+            self._open(path).read,
+            interval_seconds=self.interval_seconds,
+            share=_SHARE,
+            slow_in_a_row=_SLOW_IN_A_ROW,
+            monotonic=self._monotonic,
+        )
 
 
 class _Series:
     """One series and the files whose counters make it up."""
 
     def __init__(
-        self, spec: MetricSpec, labels: tuple[str, ...], files: Sequence[CounterFile]
+        self, spec: MetricSpec, labels: tuple[str, ...], files: Sequence[PacedReading[int]]
     ) -> None:
         self._spec = spec
         self._labels = labels
         self._files = files
         self._total = Accumulator()
 
-    def read(self, rail: Rail) -> Iterator[Sample | ReadFailure]:
+    def read(self) -> Iterator[Sample | ReadFailure]:
         """Yield the sum, as far as it could be read."""
         found: list[float | None] = []
         for file in self._files:
             try:
-                found.append(file.read())
+                found.append(file.latest()[0])
             except SourceError as exc:
                 found.append(None)
-                yield ReadFailure(file.path, str(exc))
+                yield ReadFailure(file.what, str(exc))
         if any(value is not None for value in found):
-            total = self._total.update(found)
-            yield Sample(self._spec, (*rail.labels, *self._labels), total)
-
-
-def _vendor(labels: tuple[str, str, str], file: CounterFile) -> Iterator[Sample | ReadFailure]:
-    try:
-        value = file.read()
-    except SourceError as exc:
-        yield ReadFailure(file.path, str(exc))
-    else:
-        if value is not None:
-            yield Sample(RDMA_COUNTER, labels, value)
+            yield Sample(self._spec, self._labels, self._total.update(found))

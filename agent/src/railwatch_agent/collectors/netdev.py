@@ -99,25 +99,36 @@ class NetdevCollector:
         rail = next((rail for rail in self._rails() if rail.number == self._number), None)
         if rail is None:
             return
-        yield info_sample(rail)
-        is_present = _is_present(rail, self._sysfs)
+        if self._files is None or self._files.rail is not rail:
+            self._files = _Files(rail, self._sysfs)
+        files = self._files
+        yield files.info
+        is_present = files.are_those_of_the_rail()
         yield Sample(RAIL_PRESENT, rail.labels, int(is_present))
         if not is_present:
             yield Sample(RAIL_UP, rail.labels, 0)
             self._files = None
             return
-        if self._files is None or self._files.key != _key(rail):
-            self._files = _Files(rail, self._sysfs)
-        yield from _counters(self._files, rail)
-        yield from self._state(self._files, rail)
+        yield from _counters(files)
+        yield from self._state(files)
 
-    def _state(self, files: _Files, rail: Rail) -> Iterator[Sample | ReadFailure]:
+    def _state(self, files: _Files) -> Iterator[Sample | ReadFailure]:
         texts: dict[str, str | None] = {}
+        failures: list[ReadFailure] = []
         for name, file in files.states.items():
             try:
                 texts[name] = file.read()
             except SourceError as exc:
-                yield ReadFailure(name, str(exc))
+                failures.append(ReadFailure(name, str(exc)))
+        yield from failures
+        # Mostly nothing has changed, and nothing need be parsed.
+        if failures or texts != files.texts:
+            files.texts = None if failures else texts
+            files.said = list(self._parsed(files, texts))
+        yield from files.said
+
+    def _parsed(self, files: _Files, texts: Texts) -> Iterator[Sample | ReadFailure]:
+        rail = files.rail
         is_known = files.states.keys() - texts.keys() <= _NOT_NEEDED_TO_CARRY
         readings: tuple[tuple[MetricSpec, str, Callable[[], float | None]], ...] = (
             (RAIL_ADMIN_UP, "administrative state", lambda: is_wanted_up(texts)),
@@ -183,41 +194,43 @@ def line_rate(texts: Texts) -> float | None:
 
 
 class _Files:
-    """The open files of one rail."""
+    """The files of one rail, and what its state said last."""
 
     def __init__(self, rail: Rail, sysfs: Path) -> None:
-        self.key = _key(rail)
-        netdev = netdev_directory(sysfs, rail.netdev)
+        self.rail = rail
+        self.info = info_sample(rail)
+        self.texts: dict[str, str | None] | None = None
+        self.said: list[Sample | ReadFailure] = []
         self.states: dict[str, TextFile] = {}
         self.counters: list[tuple[MetricSpec, tuple[str, ...], CounterFile]] = []
+        netdev = netdev_directory(sysfs, rail.netdev)
+        self._index = str(netdev / "ifindex")
+        self._port = "" if rail.rdma is None else str(port_directory(sysfs, rail.rdma))
         has_netdev = rail.ifindex is not None
         if rail.rdma is None or not counts_whole_link(rail.rdma, has_netdev=has_netdev):
             self.states = {name: TextFile(netdev / name) for name in _STATES}
             self.counters = [
-                (spec, labels, CounterFile(netdev / source)) for spec, labels, source in _COUNTERS
+                (spec, (*rail.labels, *labels), CounterFile(netdev / source))
+                for spec, labels, source in _COUNTERS
             ]
         if rail.rdma is not None:
-            port = port_directory(sysfs, rail.rdma)
             # Ethernet's speed is told to the megabit by the network device.
             wanted = ("state",) if self.states else _PORT_STATES
-            self.states |= {name: TextFile(port / name) for name in wanted}
+            self.states |= {name: TextFile(f"{self._port}/{name}") for name in wanted}
+
+    def are_those_of_the_rail(self) -> bool:
+        """Whether the devices that have the rail's names now are the rail's; asked each time."""
+        rail = self.rail
+        if rail.rdma is not None and not is_registered(self._port, rail.rdma):
+            return False
+        if rail.ifindex is None:
+            return rail.rdma is not None
+        # A name is looked up anew: a descriptor that is kept follows its device.
+        text = read_text(self._index)
+        return text is not None and text.strip() == str(rail.ifindex)
 
 
-def _key(rail: Rail) -> tuple[object, ...]:
-    return rail.netdev, rail.ifindex, rail.rdma
-
-
-def _is_present(rail: Rail, sysfs: Path) -> bool:
-    """Whether the devices that have the rail's names now are the rail's; looked up each time."""
-    if rail.rdma is not None and not is_registered(sysfs, rail.rdma):
-        return False
-    if rail.ifindex is None:
-        return rail.rdma is not None
-    text = read_text(netdev_directory(sysfs, rail.netdev) / "ifindex")
-    return text is not None and text.strip() == str(rail.ifindex)
-
-
-def _counters(files: _Files, rail: Rail) -> Iterator[Sample | ReadFailure]:
+def _counters(files: _Files) -> Iterator[Sample | ReadFailure]:
     for spec, labels, file in files.counters:
         try:
             value = file.read()
@@ -225,4 +238,4 @@ def _counters(files: _Files, rail: Rail) -> Iterator[Sample | ReadFailure]:
             yield ReadFailure(file.path, str(exc))
         else:
             if value is not None:
-                yield Sample(spec, (*rail.labels, *labels), value)
+                yield Sample(spec, labels, value)

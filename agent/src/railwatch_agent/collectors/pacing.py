@@ -34,6 +34,8 @@ class PacedReading(Generic[T]):
         How often it is wanted.
     share
         Of the time, how much reading may take; the kernel holds locks meanwhile.
+    slow_in_a_row
+        How many readings one after the other must have been slow before it is read less often.
     """
 
     def __init__(
@@ -43,11 +45,12 @@ class PacedReading(Generic[T]):
         *,
         interval_seconds: float,
         share: float = 0.01,
+        slow_in_a_row: int = 1,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share!r}")
-        self._what = what
+        self.what = what
         self._read = read
         self._interval_seconds = interval_seconds
         self._share = share
@@ -56,6 +59,8 @@ class PacedReading(Generic[T]):
         self._value: T | None = None
         self._error: SourceError | None = None
         self._is_slow = False
+        self._slow_in_a_row = slow_in_a_row
+        self._slow_readings = 0
         self._patience_seconds = 0.0
 
     def latest(self) -> tuple[T | None, bool]:
@@ -75,9 +80,17 @@ class PacedReading(Generic[T]):
         except SourceError as exc:
             self._value, self._error = None, exc
         took = self._monotonic() - began
-        rest = took / self._share
+        rest = self._rest(took)
         self._tell(took, rest)
         self._rest_until = began + max(rest, self._patience())
+
+    def _rest(self, took: float) -> float:
+        rest = took / self._share
+        if rest <= self._interval_seconds:
+            self._slow_readings = 0
+            return rest
+        self._slow_readings += 1
+        return rest if self._slow_readings >= self._slow_in_a_row else 0.0
 
     def _patience(self) -> float:
         """How long to wait because of what was answered; longer with each error in a row."""
@@ -96,8 +109,6 @@ class PacedReading(Generic[T]):
             return
         self._is_slow = is_slow
         if is_slow:
-            log.warning(
-                "%s: took %.3f s to read; will be read every %.0f s", self._what, took, rest
-            )
+            log.warning("%s: took %.3f s to read; will be read every %.0f s", self.what, took, rest)
         else:
-            log.info("%s: quick to read again", self._what)
+            log.info("%s: quick to read again", self.what)

@@ -20,10 +20,10 @@ from railwatch.catalogue.rail import (
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.pcie import (
+    LinkFact,
     parse_error_total,
     parse_generation,
     parse_width,
-    read_link_fact,
 )
 
 if TYPE_CHECKING:
@@ -55,17 +55,25 @@ class PcieCollector:
         self._number = number
         self._rails = rails
         self._sysfs = sysfs
+        self._address: str | None = None
+        self._facts: list[tuple[MetricSpec, tuple[str, ...], LinkFact]] = []
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield what is known of the link; a rail without a PCI function has none."""
         rail = next((rail for rail in self._rails() if rail.number == self._number), None)
         if rail is None or not rail.is_present or rail.pci_address is None:
             return
-        for spec, label, attribute, parse in _FACTS:
+        if self._address != rail.pci_address:
+            self._address = rail.pci_address
+            self._facts = [
+                (spec, label, LinkFact(self._sysfs, rail.pci_address, attribute, parse))
+                for spec, label, attribute, parse in _FACTS
+            ]
+        for spec, label, fact in self._facts:
             try:
-                value = read_link_fact(self._sysfs, rail.pci_address, attribute, parse)
+                value = fact.read()
             except SourceError as exc:
-                yield ReadFailure(f"{attribute} of {rail.pci_address}", str(exc))
+                yield ReadFailure(fact.what, str(exc))
             else:
                 if value is not None:
                     yield Sample(spec, (*rail.labels, *label), value)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from railwatch_agent.sources.errors import SourceError
-from railwatch_agent.sources.files import read_text
+from railwatch_agent.sources.files import TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,19 +64,26 @@ def parse_error_total(text: str) -> int:
     return int(match[1])
 
 
-def read_link_fact(
-    sysfs: Path, address: str, attribute: str, parse: Callable[[str], int | None]
-) -> int | None:
-    """Return what *parse* makes of a file of the function at *address*, None if it is not there.
+class LinkFact:
+    """One file of the function at *address*, read again and again."""
 
-    Raises
-    ------
-    SourceError
-        It is there and cannot be read or parsed.
-    """
-    path = sysfs / "bus" / "pci" / "devices" / address / attribute
-    text = read_text(path)
-    try:
-        return None if text is None else parse(text)
-    except ValueError as exc:
-        raise SourceError(f"cannot parse {path}: {exc}") from exc
+    def __init__(
+        self, sysfs: Path, address: str, attribute: str, parse: Callable[[str], int | None]
+    ) -> None:
+        self.what = f"{attribute} of {address}"
+        self._file = TextFile(sysfs / "bus" / "pci" / "devices" / address / attribute)
+        self._parse = parse
+
+    def read(self) -> int | None:
+        """Return what *parse* makes of the file, None if it is not there.
+
+        Raises
+        ------
+        SourceError
+            It is there and cannot be read or parsed.
+        """
+        text = self._file.read()
+        try:
+            return None if text is None else self._parse(text)
+        except ValueError as exc:
+            raise SourceError(f"cannot parse {self._file.path}: {exc}") from exc
