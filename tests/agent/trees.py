@@ -15,6 +15,8 @@ from pathlib import Path
 # Above any index that the machine of the tests has: its real queues and addresses are not ours.
 _FIRST_IFINDEX = 900_001
 
+_ROOT_PORT = "pci0000:00/0000:00:01.0"
+
 _ZERO = dict.fromkeys(
     (
         "rx_bytes",
@@ -86,6 +88,8 @@ class Nic:
     is_virtual_function: bool = False
     port: RdmaPort | None = None
     bond: str | None = None
+    below: str = _ROOT_PORT
+    """Where its function hangs: host bridge, root port and perhaps switches."""
 
 
 class Tree:
@@ -128,6 +132,28 @@ class Tree:
             self.add_rdma(nic.rdma, nic.pci, port, driver=nic.driver)
         self.netdev(nic.name).symlink_to(directory)
         return self.netdev(nic.name)
+
+    def add_gpu(
+        self, pci: str, below: str = _ROOT_PORT, *, vendor: str = "0x10de", code: str = "0x030200"
+    ) -> Path:
+        """Add a GPU to the PCI bus, or whatever else *vendor* and class *code* say."""
+        function = self._function(pci, "nvidia", below=below)
+        (function / "vendor").write_text(f"{vendor}\n")
+        (function / "class").write_text(f"{code}\n")
+        return function
+
+    def remove_function(self, pci: str) -> None:
+        """Take a function off the PCI bus, as when its card falls off it."""
+        link = self.sysfs / "bus" / "pci" / "devices" / pci
+        directory = link.resolve()
+        link.unlink()
+        shutil.rmtree(directory)
+
+    def rename(self, name: str, to: str) -> None:
+        """Rename a network device, as udev does at boot: it keeps its index and its counters."""
+        directory = self.netdev(name).resolve()
+        self.netdev(name).unlink()
+        self.netdev(to).symlink_to(directory.rename(directory.with_name(to)))
 
     def remove(self, name: str) -> None:
         """Take a device away, as when its driver gives it up, and its RDMA device with it."""
@@ -226,15 +252,20 @@ class Tree:
         """Return the PCI function of a device, made if it is not there yet."""
         if nic.pci is None:
             return None
-        device = self._function(nic.pci, nic.driver, nic.numa_node)
+        device = self._function(nic.pci, nic.driver, nic.numa_node, nic.below)
         if nic.rdma is not None:
             (device / "infiniband" / nic.rdma).mkdir(parents=True, exist_ok=True)
         if nic.is_virtual_function:
             (device / "physfn").mkdir()
         return device
 
-    def _function(self, pci: str, driver: str, numa_node: int = 0) -> Path:
-        device = self.sysfs / "devices" / "pci0000:00" / "0000:00:01.0" / pci
+    def _function(self, pci: str, driver: str, numa_node: int = 0, below: str = _ROOT_PORT) -> Path:
+        link = self.sysfs / "bus" / "pci" / "devices" / pci.partition("/")[0]
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self.sysfs / "devices" / below / link.name)
+        # A subfunction is below the function that it is a slice of.
+        device = link.parent.joinpath(link.readlink(), *pci.split("/")[1:])
         device.mkdir(parents=True, exist_ok=True)
         if not (device / "numa_node").exists():
             (device / "numa_node").write_text(f"{numa_node}\n")
@@ -268,10 +299,13 @@ def _counter(value: int) -> bytes:
 
 
 def two_rails(root: Path) -> Tree:
-    """Two RoCE rails and a management port with the default route."""
+    """Two RoCE rails, each with a GPU, and a management port with the default route."""
     tree = Tree(root)
     tree.add(Nic("mgmt0", pci="0000:05:00.0", driver="igb", speed="1000"))
-    tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0"))
-    tree.add(Nic("rail1", pci="0000:af:00.0", rdma="mlx5_1", numa_node=1))
+    roots = ("pci0000:3a/0000:3a:00.0", "pci0000:ae/0000:ae:00.0")
+    tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0", below=roots[0]))
+    tree.add(Nic("rail1", pci="0000:af:00.0", rdma="mlx5_1", numa_node=1, below=roots[1]))
+    tree.add_gpu("0000:3c:00.0", roots[0])
+    tree.add_gpu("0000:b0:00.0", roots[1])
     tree.route("mgmt0")
     return tree

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch_agent.numbering import Book, Record, assign, place_order
+from railwatch_agent.pairing import GpuPairs
 from railwatch_agent.selection import Kind, Port, Rule, binding_of, discover, find, join, kind_of
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.infiniband import PortWatch, read_ports
@@ -38,8 +39,9 @@ SETTLE_SECONDS = 60.0
 class Rail:
     """One physical port.
 
-    `device` is its RDMA device if there is one, else its network device. `ifindex` is None while
-    there is no network device, `rdma` while there is no RDMA port.
+    `device` is its RDMA device if there is one, else its network device. `gpu` is the number of the
+    GPU next to it (`railwatch_agent.pairing`). `ifindex` is None while there is no network device,
+    `rdma` while there is no RDMA port.
     """
 
     number: int
@@ -277,6 +279,7 @@ class Inventory:
         self._book_file = book_file
         self._clock = clock
         self._watch = PortWatch(sysfs)
+        self._gpus = GpuPairs(sysfs)
         self._machine: Machine | None = None
         self._book: Book | None = None
         self._is_saved = True
@@ -301,15 +304,23 @@ class Inventory:
             )
         except SourceError as exc:
             yield ReadFailure("network devices", str(exc))
-        else:
-            self._update(before, self._machine)
+            return
+        rails = self._update(before, self._machine)
+        try:
+            self._gpus.update(rail.pci_address for rail in rails)
+        except SourceError as exc:
+            yield ReadFailure("PCI devices", str(exc))
+        self._show(tuple(replace(rail, gpu=self._gpus.of(rail.pci_address)) for rail in rails))
 
-    def _update(self, before: Book, machine: Machine) -> None:
+    def _update(self, before: Book, machine: Machine) -> tuple[Rail, ...]:
         book, rails = take_stock(before, machine, self._configured)
         book = self._settled(before, book)
         if book != before or not self._is_saved:
             self._is_saved = self._book_file.write(book)
         self._book = book
+        return rails
+
+    def _show(self, rails: tuple[Rail, ...]) -> None:
         if rails != self._rails:
             _log_change(self._rails or (), rails)
             self._rails = rails

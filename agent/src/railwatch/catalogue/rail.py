@@ -30,7 +30,9 @@ RAIL_INFO = _rail(
         "gpu",
         "selected_by",
     ),
-    source="/sys/class/net/*/device, /sys/class/infiniband/*; selected_by says why it is a rail",
+    source="/sys/class/net/*/device, /sys/class/infiniband/*; selected_by says why it is a rail; "
+    "gpu: the number of the GPU that is nearest on PCIe, counted by PCI address as NVML does, from "
+    "/sys/bus/pci/devices/*",
 )
 RAIL_PRESENT = _rail(
     "present",
