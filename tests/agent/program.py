@@ -51,13 +51,13 @@ class Program:
     def __init__(self, root: Path, tree: Tree, *arguments: str, toml: str = "") -> None:
         self.address = free_address()
         self.state = root / "state"
-        self._config = root / "agent.toml"
-        self._config.write_text(
+        self.config = root / "agent.toml"
+        self.config.write_text(
             f'[paths]\nsysfs = "{tree.sysfs}"\nprocfs = "{tree.procfs}"\nstate = "{self.state}"\n'
             + toml
         )
         argv: Sequence[str] = (
-            COMMAND, "run", "--config", str(self._config), "--server.listen", self.address,
+            COMMAND, "run", "--config", str(self.config), "--server.listen", self.address,
         )  # fmt: skip
         self.process = Process([*argv, *arguments], log=root / "agent.log")
 

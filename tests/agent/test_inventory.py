@@ -1,6 +1,7 @@
 """Which devices are rails, under which numbers, and how those last."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,12 +113,39 @@ def test_a_node_with_nothing_has_no_rails_and_says_so_once(
             Nic("rep0", pci="0000:3b:00.0", rdma="mlx5_0", physical_port_name="pf0vf3"),
             id="representor",
         ),
+        pytest.param(
+            Nic("rep0", pci="0000:3b:00.0", rdma="mlx5_0", physical_port_name="c1pf0sf88"),
+            id="representor of a subfunction",
+        ),
+        pytest.param(
+            Nic("sf0", pci="0000:3b:00.0/mlx5_core.sf.2", rdma="mlx5_2"), id="subfunction"
+        ),
+        pytest.param(
+            Nic("ib0.8001", pci="0000:3b:00.0", link_type=32, is_child=True), id="IPoIB child"
+        ),
+        pytest.param(Nic("rail0.100"), id="VLAN"),
     ],
 )
 def test_what_shares_a_port_is_no_rail(node: Node, part: Nic) -> None:
     node.tree.add(part)
 
     assert node.numbers() == {"rail0": 0, "rail1": 1}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        Nic("vf0", pci="0000:3b:00.2", rdma="mlx5_2", is_virtual_function=True),
+        Nic("rail0.100"),
+        Nic("bond0"),
+    ],
+    ids=["virtual function", "VLAN", "bond"],
+)
+def test_what_is_configured_is_a_rail_whatever_it_is(tmp_path: Path, named: Nic) -> None:
+    node = Node(tmp_path, RailSettings(named.name), tree=two_rails(tmp_path / "node"))
+    node.tree.add(named)
+
+    assert node.numbers() == {named.name: 0}
 
 
 def test_an_uplink_that_is_its_own_representor_is_a_rail(tmp_path: Path) -> None:
@@ -150,6 +178,50 @@ def test_a_nic_that_is_gone_keeps_its_number_and_comes_back_under_another_name(n
         (0, "renamed", False),
         (1, "rail1", False),
     ]
+
+
+def test_a_nic_that_is_renamed_keeps_its_number_and_stays_present(node: Node) -> None:
+    """As udev does at boot: the same index under another name."""
+    before = node.scan()[0]
+    node.tree.rename("rail0", "ens1f0np0")
+    after = node.scan()[0]
+
+    assert (after.netdev, after.is_present) == ("ens1f0np0", True)
+    assert replace(after, netdev="rail0") == before
+
+
+def test_nics_that_swap_their_names_keep_their_numbers(node: Node) -> None:
+    node.scan()
+    for name, to in (("rail0", "spare"), ("rail1", "rail0"), ("spare", "rail1")):
+        node.tree.rename(name, to)
+
+    assert [(r.number, r.netdev, r.pci_address) for r in node.scan()] == [
+        (0, "rail1", "0000:3b:00.0"),
+        (1, "rail0", "0000:af:00.0"),
+    ]
+
+
+def test_another_card_in_the_slot_of_one_that_died_is_the_same_rail(node: Node) -> None:
+    node.settle()
+    node.tree.remove("rail0")
+    node.tree.remove_function("0000:3b:00.0")
+    node.scan()
+    node.tree.add(Nic("eth7", pci="0000:3b:00.0", rdma="bnxt_re0", driver="bnxt_en"))
+
+    assert [(r.number, r.device, r.driver) for r in node.scan()] == [
+        (0, "bnxt_re0", "bnxt_en"),
+        (1, "mlx5_1", "mlx5_core"),
+    ]
+
+
+def test_a_driver_that_is_loaded_anew_leaves_the_number(node: Node) -> None:
+    before = node.scan()[0]
+    node.tree.remove("rail0")
+    node.tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0"))
+    after = node.scan()[0]
+
+    assert (after.labels, after.is_present) == (before.labels, True)
+    assert after.ifindex != before.ifindex
 
 
 def test_numbers_are_kept_over_a_restart(node: Node) -> None:
@@ -370,3 +442,74 @@ def test_a_book_that_cannot_be_read_is_not_replaced(
 
     assert sum("cannot be read" in record.message for record in caplog.records) == 1
     assert list(node.state.iterdir()) == [node.state / "inventory.json"]
+
+
+def _book(node: Node) -> Path:
+    return node.state / "inventory.json"
+
+
+def test_a_book_that_another_has_replaced_is_read_again(node: Node) -> None:
+    node.settle()
+    node.tree.remove("rail0")
+    node.scan()
+    others = BookFile(node.state)
+    book = others.load()
+    others.replace(replace(book, records=book.records[1:]))
+
+    without = node.numbers()
+    written = [record.number for record in parse_book(_book(node).read_text()).records]
+    node.tree.add(Nic("new", pci="0000:d8:00.0", rdma="mlx5_2"))
+
+    assert (without, written) == ({"rail1": 1}, [1])
+    assert node.numbers() == {"new": 0, "rail1": 1}
+
+
+def test_what_another_has_written_is_not_overwritten_by_what_was_found_meanwhile(
+    node: Node,
+) -> None:
+    """Otherwise what was forgotten would come back."""
+    node.settle()
+    mine, others = BookFile(node.state), BookFile(node.state)
+    before = mine.load()
+    forgotten = replace(others.load(), records=before.records[1:])
+    others.replace(forgotten)
+
+    assert mine.write(replace(before, is_settled=False)) is False
+    assert mine.load() == forgotten
+
+
+def test_a_book_that_another_has_damaged_leaves_the_numbers_as_they_are(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.settle()
+    good = _book(node).read_text()
+    _book(node).write_text(good[:-20])
+    node.tree.remove("rail0")
+
+    assert node.numbers() == {"rail0": 0, "rail1": 1}
+    assert parse_book(_book(node).read_text()) == parse_book(good)
+    assert sum("is damaged" in record.message for record in caplog.records) == 1
+
+
+def test_a_book_that_was_taken_away_is_not_missed_by_a_running_agent(node: Node) -> None:
+    node.settle()
+    _book(node).unlink()
+    node.tree.add(Nic("new", pci="0000:10:00.0", rdma="mlx5_2"))
+
+    assert node.numbers() == {"rail0": 0, "rail1": 1, "new": 2}
+    assert len(parse_book(_book(node).read_text()).records) == 3
+
+
+def test_a_book_that_is_replaced_can_be_read_by_whom_could_read_it_before(node: Node) -> None:
+    node.scan()
+    _book(node).chmod(0o640)
+    before = _book(node).stat()
+    others = BookFile(node.state)
+    others.replace(others.load())
+    after = _book(node).stat()
+
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )

@@ -86,6 +86,8 @@ class Nic:
     is_admin_up: bool = True
     has_carrier: bool = True
     is_virtual_function: bool = False
+    is_child: bool = False
+    """Of IP over InfiniBand: another partition of the same port."""
     port: RdmaPort | None = None
     bond: str | None = None
     below: str = _ROOT_PORT
@@ -288,6 +290,8 @@ class Tree:
             found["carrier"] = str(int(nic.has_carrier))
         if nic.carrier_down_count is not None:
             found["carrier_down_count"] = str(nic.carrier_down_count)
+        if nic.is_child:
+            found["parent"] = "ib0"
         if nic.physical_port_name is not None:
             found["phys_port_name"] = nic.physical_port_name
         return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `railwatch-agent`: run the agent, or check what it would do."""
+"""The command `railwatch-agent`: run the agent, check what it would do, forget a rail."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from railwatch.exposition import CONTENT_TYPE
 from railwatch.settings import ConfigError, describe, scalar_keys
 from railwatch.web import Response, Server
 from railwatch_agent.agent import Agent
+from railwatch_agent.forgetting import ForgetError, forget
 from railwatch_agent.inventory import read_machine, take_stock
-from railwatch_agent.numbering import BookFile
+from railwatch_agent.numbering import Book, BookFile
 from railwatch_agent.settings import DEFAULT_FILE, ENVIRONMENT_PREFIX, AgentSettings, load_settings
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.route import default_route_interface
@@ -28,11 +29,17 @@ from railwatch_agent.sources.route import default_route_interface
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from railwatch_agent.inventory import Machine
+    from railwatch_agent.numbering import Record
+
 log = logging.getLogger("railwatch_agent")
 
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _SUPERVISION_SECONDS = 1.0
 _START_POLL_SECONDS = 0.05
+
+# What `forget` takes besides settings.
+_FORGET_OPTIONS = frozenset({"rail", "force"})
 
 _PAGE = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>railwatch agent</title></head>
@@ -45,12 +52,13 @@ _PAGE = b"""<!doctype html>
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; what is wrong with the settings is one line, and exit code 1."""
     options = vars(_parser().parse_args(arguments))
-    verb: Callable[[AgentSettings], int] = options.pop("verb")
+    verb: Callable[..., int] = options.pop("verb")
     file: Path | None = options.pop("config")
+    own = {name: options.pop(name) for name in _FORGET_OPTIONS & options.keys()}
     flags = {path: text for path, text in options.items() if text is not None}
     try:
-        return verb(load_settings(file, os.environ, flags))
-    except ConfigError as exc:
+        return verb(load_settings(file, os.environ, flags), **own)
+    except (ConfigError, ForgetError) as exc:
         # A parser's message may go over several lines.
         line = " ".join(str(exc).split())
         sys.stderr.write(f"railwatch-agent: {line}\n")
@@ -65,9 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     run = verbs.add_parser("run", help="sample the rails and serve /metrics", allow_abbrev=False)
     check = verbs.add_parser("check", help="say what would be watched", allow_abbrev=False)
+    giving_up = verbs.add_parser("forget", help="give up a rail's number", allow_abbrev=False)
+    giving_up.add_argument("rail", metavar="RAIL", help="its number, PCI address or device")
+    giving_up.add_argument("--force", action="store_true", help="even if it is found again at once")
     run.set_defaults(verb=_run)
     check.set_defaults(verb=_check)
-    for command in (run, check):
+    giving_up.set_defaults(verb=_forget)
+    for command in (run, check, giving_up):
         _add_settings(command)
     return parser
 
@@ -86,12 +98,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 def _check(settings: AgentSettings) -> int:
     """Print the rails that would be watched; changes nothing."""
     book = BookFile(Path(settings.paths.state)).peek()
-    try:
-        route = default_route_interface(Path(settings.paths.procfs))
-        machine = read_machine(Path(settings.paths.sysfs), book, settings.rails, route)
-    except (SourceError, ValueError) as exc:
-        raise ConfigError(f"[paths] {exc}") from exc
-    _, rails = take_stock(book, machine, settings.rails)
+    _, rails = take_stock(book, _machine(settings, book), settings.rails)
     lines = [
         f"rail {rail.number}: device={rail.device} kind={rail.kind} "
         f"pci_address={rail.pci_address or '-'} selected_by={rail.selected_by} "
@@ -100,6 +107,52 @@ def _check(settings: AgentSettings) -> int:
     ]
     sys.stdout.write("\n".join([*lines, "ok"]) + "\n")
     return 0
+
+
+def _forget(settings: AgentSettings, rail: str, *, force: bool) -> int:
+    """Take a rail out of the book, whether or not an agent is running."""
+    book_file = BookFile(Path(settings.paths.state))
+    try:
+        book = _load(book_file)
+        found = forget(book, rail, _machine(settings, book), settings.rails)
+        if found.next_number is not None and not force:
+            raise ForgetError(
+                f"{_identity(found.record)} is there or configured, and would be found again at "
+                "once; --force forgets it nonetheless"
+            )
+        if book_file.has_changed():
+            raise ForgetError("the agent has changed the inventory meanwhile; try again")
+        book_file.replace(found.book)
+    except OSError as exc:
+        raise ForgetError(f"[paths] state: {exc}") from exc
+    sys.stdout.write(f"forgotten: {_identity(found.record)}\n")
+    if found.next_number is not None:
+        sys.stdout.write(f"found again: as rail {found.next_number}\n")
+    return 0
+
+
+def _load(book_file: BookFile) -> Book:
+    try:
+        return book_file.load()
+    except FileNotFoundError:
+        return Book()
+    except ValueError as exc:
+        raise ForgetError(f"[paths] state: the inventory is damaged: {exc}") from exc
+
+
+def _identity(record: Record) -> str:
+    return (
+        f"rail {record.number}: device={record.rdma or record.netdev} "
+        f"pci_address={record.pci_address or '-'}"
+    )
+
+
+def _machine(settings: AgentSettings, book: Book) -> Machine:
+    try:
+        route = default_route_interface(Path(settings.paths.procfs))
+        return read_machine(Path(settings.paths.sysfs), book, settings.rails, route)
+    except (SourceError, ValueError) as exc:
+        raise ConfigError(f"[paths] {exc}") from exc
 
 
 def _run(settings: AgentSettings) -> int:

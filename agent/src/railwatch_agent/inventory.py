@@ -297,7 +297,7 @@ class Inventory:
         except (SourceError, ValueError) as exc:
             default_route = None
             yield ReadFailure("default route", str(exc))
-        before = self._book_file.read() if self._book is None else self._book
+        before = self._remembered()
         try:
             self._machine = read_machine(
                 self._sysfs, before, self._configured, default_route, self._machine, self._watch
@@ -311,6 +311,15 @@ class Inventory:
         except SourceError as exc:
             yield ReadFailure("PCI devices", str(exc))
         self._show(tuple(replace(rail, gpu=self._gpus.of(rail.pci_address)) for rail in rails))
+
+    def _remembered(self) -> Book:
+        if self._book is None:
+            return self._book_file.read()
+        if not self._book_file.has_changed():
+            return self._book
+        # Whatever is in the file, it is not what this agent has written.
+        self._is_saved = False
+        return self._book_file.read_again(self._book)
 
     def _update(self, before: Book, machine: Machine) -> tuple[Rail, ...]:
         book, rails = take_stock(before, machine, self._configured)
@@ -347,3 +356,6 @@ def _log_change(before: Sequence[Rail], rails: Sequence[Rail]) -> None:
             rail.kind,
             rail.selected_by,
         )
+    numbers = {rail.number for rail in rails}
+    for rail in (rail for rail in before if rail.number not in numbers):
+        log.info("rail=%d device=%s is no rail any more", rail.number, rail.device)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import stat
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,8 @@ def assign(
 class BookFile:
     """`inventory.json` in the state directory; without a directory that can be written, nothing.
 
-    Every failure is said once: the agent goes on with what is in memory.
+    Every failure is said once: the agent goes on with what is in memory. Others may replace the
+    file while the agent runs (`railwatch-agent forget`): it is not overwritten then but read again.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -110,11 +112,12 @@ class BookFile:
         self._path = directory / "inventory.json"
         self._warned = False
         self._is_writable = True
+        self._known: tuple[int, int, int] | None = None
 
     def read(self) -> Book:
         """Return what was written; an empty book if there is none or it cannot be used."""
         try:
-            return parse_book(self._path.read_text(encoding="utf-8"))
+            return self.load()
         except (FileNotFoundError, NotADirectoryError):
             return Book()
         except OSError as exc:
@@ -125,6 +128,29 @@ class BookFile:
             self._move_aside(exc)
         return Book()
 
+    def read_again(self, known: Book) -> Book:
+        """Return what another has written; *known* if that cannot be used."""
+        try:
+            return self.load()
+        except ValueError as exc:
+            self._move_aside(exc)
+        except OSError as exc:
+            log.debug("path=%s is gone again: %s", self._path, exc.strerror)
+        return known
+
+    def load(self) -> Book:
+        """Return what was written; raises OSError, or ValueError if it is no book."""
+        with self._path.open(encoding="utf-8") as file:
+            self._known = _version(os.fstat(file.fileno()))
+            return parse_book(file.read())
+
+    def has_changed(self) -> bool:
+        """Whether another has replaced the file since; one that was taken away is not missed."""
+        try:
+            return self._is_writable and _version(self._path.stat()) != self._known
+        except OSError:
+            return False
+
     def peek(self) -> Book:
         """Return what `read` would, without a word about it and without touching the file."""
         try:
@@ -133,23 +159,40 @@ class BookFile:
             return Book()
 
     def write(self, book: Book) -> bool:
-        """Replace the file by *book* in one step; whether that succeeded."""
-        if not self._is_writable:
+        """Replace the file by *book*, unless another has; whether that succeeded."""
+        if not self._is_writable or self.has_changed():
             return False
-        text = format_book(book)
-        temporary = self._path.with_suffix(".tmp")
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            self.replace(book)
         except OSError as exc:
             self._warn("cannot be written", exc.strerror)
             return False
         self._warned = False
         return True
+
+    def replace(self, book: Book) -> None:
+        """Replace the file by *book* in one step; raises OSError."""
+        temporary = self._path.with_suffix(".tmp")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            self._keep_access(file.fileno())
+            file.write(format_book(book))
+            file.flush()
+            os.fsync(file.fileno())
+            version = _version(os.fstat(file.fileno()))
+        temporary.replace(self._path)
+        self._known = version
+
+    def _keep_access(self, descriptor: int) -> None:
+        """Leave the file to whom it belonged: root may forget what the agent must read."""
+        try:
+            before = self._path.stat()
+        except OSError:
+            return
+        now = os.fstat(descriptor)
+        if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
     def _warn(self, what: str, reason: str | None) -> None:
         if not self._warned:
@@ -168,7 +211,11 @@ class BookFile:
         except OSError as exc:
             self._warn("is damaged and cannot be moved", exc.strerror)
             return
-        log.warning("path=%s is damaged: %s; moved to %s, begun anew", self._path, reason, aside)
+        log.warning("path=%s is damaged: %s; moved to %s", self._path, reason, aside)
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def format_book(book: Book) -> str:
