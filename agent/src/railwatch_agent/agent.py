@@ -15,6 +15,7 @@ from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.host import HostCollector
 from railwatch_agent.collectors.infiniband import InfinibandCollector
+from railwatch_agent.collectors.neighbor import NeighborCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.collectors.tcp import TcpCollector
@@ -26,7 +27,9 @@ from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
 from railwatch_agent.sources.addresses import AddressReader
 from railwatch_agent.sources.host import HostSource
+from railwatch_agent.sources.lldp import LldpReader
 from railwatch_agent.sources.qdisc import QueueReader
+from railwatch_agent.sources.topology import TopologyFile
 from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.tape import Tape
 from railwatch_agent.workers import Workers
@@ -127,6 +130,7 @@ class Agent:
 
     def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
         """The collectors of which there is one a node, those left out that are disabled."""
+        topology = settings.topology
         makers: dict[str, Callable[[], Collector]] = {
             "window": lambda: WindowCollector(
                 tape=self._tape,
@@ -141,6 +145,11 @@ class Agent:
                 monotonic=self._clock.monotonic,
             ),
             "host": lambda: HostCollector(HostSource(Path(settings.paths.procfs))),
+            "neighbor": lambda: NeighborCollector(
+                self.inventory.rails,
+                file=None if topology.file is None else TopologyFile(Path(topology.file)),
+                lldp=LldpReader(Path(topology.lldp_socket)) if topology.lldp_socket else None,
+            ),
         }
         return [make() for name, make in makers.items() if name not in self._disabled]
 

@@ -19,7 +19,7 @@ ENVIRONMENT_PREFIX = "RAILWATCH_AGENT"
 DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
 
 # What [collectors] disable may name; the command line puts one collector behind each.
-COLLECTORS = ("netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host")
+COLLECTORS = ("netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor")
 
 # A window of fewer samples has no top decile to speak of.
 _LEAST_SAMPLES_A_WINDOW = 10
@@ -141,6 +141,20 @@ class RdmaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TopologySettings:
+    """`[topology]`: how the agent learns what a rail is plugged into."""
+
+    file: str | None = key(
+        None,
+        doc="CSV file with columns instance, device, switch, switch_port, one for all nodes; where "
+        "it knows a rail, LLDP is not asked. InfiniBand has no LLDP.",
+    )
+    lldp_socket: str = key(
+        "/run/lldpd.socket", doc="Socket of lldpd, which its group may use; empty: not asked."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The whole of `agent.toml`."""
 
@@ -150,6 +164,7 @@ class AgentSettings:
     rails: tuple[RailSettings, ...] = key((), doc="Rails that are named, in place of discovery.")
     rdma: RdmaSettings = section(RdmaSettings, doc="Counters of the RDMA drivers.")
     ethtool: EthtoolSettings = section(EthtoolSettings, doc="Statistics of the drivers.")
+    topology: TopologySettings = section(TopologySettings, doc="What the rails are plugged into.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

@@ -34,6 +34,13 @@ RAIL_INFO = _rail(
     "gpu: the number of the GPU that is nearest on PCIe, counted by PCI address as NVML does, from "
     "/sys/bus/pci/devices/*",
 )
+RAIL_NEIGHBOR_INFO = _rail(
+    "neighbor_info",
+    MetricType.INFO,
+    "The switch and its port at the other end of a rail's cable.",
+    labels=(*_RAIL, "switch", "switch_port"),
+    source="the file of [topology] file, which on InfiniBand is the only way; else LLDP, by lldpd",
+)
 RAIL_PRESENT = _rail(
     "present",
     MetricType.GAUGE,
