@@ -6,12 +6,11 @@ import sys
 import urllib.error
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-from agent.trees import Tree
 from railwatch.exposition import Reader
 from support.conditions import wait_until
-from support.fetch import fetch_directly
+from support.fetch import Fetch, fetch_directly
 from support.process import Process, free_address
 
 COMMAND = str(Path(sys.executable).with_name("railwatch-agent"))
@@ -45,10 +44,29 @@ def read_metrics(text: str) -> Metrics:
     return found
 
 
-class Program:
-    """An agent that runs on *tree* while the context is open."""
+class Roots(Protocol):
+    """Where a machine, or a tree that stands for one, shows itself."""
 
-    def __init__(self, root: Path, tree: Tree, *arguments: str, toml: str = "") -> None:
+    sysfs: Path
+    procfs: Path
+
+
+class Program:
+    """An agent that runs on *tree* while the context is open.
+
+    *prefix* goes before its command line, and *fetch* reads what it answers behind that.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        tree: Roots,
+        *arguments: str,
+        toml: str = "",
+        prefix: Sequence[str] = (),
+        fetch: Fetch = fetch_directly,
+    ) -> None:
+        self._fetch = fetch
         self.address = free_address()
         self.state = root / "state"
         self.config = root / "agent.toml"
@@ -57,7 +75,7 @@ class Program:
             + toml
         )
         argv: Sequence[str] = (
-            COMMAND, "run", "--config", str(self.config), "--server.listen", self.address,
+            *prefix, COMMAND, "run", "--config", str(self.config), "--server.listen", self.address,
         )  # fmt: skip
         self.process = Process([*argv, *arguments], log=root / "agent.log")
 
@@ -80,7 +98,7 @@ class Program:
 
     def text(self) -> str:
         """Return the exposition."""
-        return fetch_directly(f"http://{self.address}/metrics").decode()
+        return self._fetch(f"http://{self.address}/metrics").decode()
 
     def metrics(self) -> Metrics:
         """Return the series of a scrape."""
@@ -97,7 +115,7 @@ class Program:
     def status(self, path: str) -> int:
         """Return the status with which a path is answered."""
         try:
-            fetch_directly(f"http://{self.address}{path}")
+            self._fetch(f"http://{self.address}{path}")
         except urllib.error.HTTPError as exc:
             return exc.code
         return 200
