@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_SECONDS ?=
 
 # What the tests need beyond Python; only `make system-deps` installs it.
-SYSTEM_PACKAGES := gcc iproute2 make prometheus prometheus-alertmanager python3-dev python3-venv
+SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager python3-dev python3-venv
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check lint golden bench lab system-deps clean
@@ -54,8 +54,15 @@ bench: $(VENV)/ready ## costs, side by side in one run
 lab: $(VENV)/ready ## long statistics in network namespaces (root); writes LAB.md
 	PYTHONPATH=tests $(BIN)/python -m lab.study
 
+# Tests start what they need themselves: while the packages are installed, policy-rc.d(8) keeps their
+# services from being started on this machine, lldpd on its networks above all.
 system-deps: ## the Debian packages that all tiers of tests need (root)
 	apt-get update -qq
+	@policy=/usr/sbin/policy-rc.d; \
+	if ! test -e $$policy; then \
+		trap "rm -f $$policy" EXIT; \
+		printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; \
+	fi; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		$(SYSTEM_PACKAGES) >/dev/null
 

@@ -46,7 +46,7 @@ _STACK = ("prometheus", "prometheus-alertmanager", "promtool", "amtool")
 TIERS = (
     Tier("unit", ("agent", "analyzer", "contract", "docs"), programs=("promtool", "amtool")),
     Tier("stack", ("e2e",), programs=_STACK),
-    Tier("lab", ("lab",), programs=("ip", "tc", *_STACK), root=True),
+    Tier("lab", ("lab",), programs=("ip", "tc", "lldpd", *_STACK), root=True),
 )
 
 _left_out = pytest.StashKey[dict[str, tuple[str, int]]]()
