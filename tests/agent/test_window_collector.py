@@ -40,7 +40,7 @@ class _Windows:
             tape=self.tape,
             rails=lambda: (self.rail,),
             line_rate=lambda _: self.line_rate,
-            sample_seconds=_INTERVAL,
+            sample_seconds=lambda: _INTERVAL,
             window_seconds=_WINDOW,
             clock=self.clock,
         )

@@ -7,7 +7,9 @@ collector has a worker, the web server answers from what they left behind.
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,7 @@ from railwatch_agent.sources.qdisc import QueueReader
 from railwatch_agent.sources.topology import TopologyFile
 from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.tape import Tape
+from railwatch_agent.throttle import Throttle
 from railwatch_agent.workers import Workers
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from railwatch_agent.collectors.base import Collector
     from railwatch_agent.inventory import Rail
     from railwatch_agent.settings import AgentSettings, SamplerSettings
+
+log = logging.getLogger(__name__)
 
 # What is looked back on: two minutes for the length of steps, and two windows in any case.
 _TAPE_SECONDS = 120.0
@@ -82,6 +87,7 @@ class Agent:
         self._for_rail = self._rail_makers(settings)
         self._for_node = self._node_collectors(settings)
         self._workers = Workers(clock=clock)
+        self._throttle = Throttle(settings.sampler.cpu_budget_ratio)
         self._is_sampling = False
         self._was_ready = False
         live = FastReadings(
@@ -102,6 +108,7 @@ class Agent:
         """Follow the inventory and look after what hangs; call it about once a second."""
         self._workers.employ([self.inventory, *self._rail_collectors(), *self._for_node])
         self._sampler.supervise()
+        self._keep_budget()
         if not self._is_sampling:
             self._is_sampling = True
             self._sampler.start()
@@ -128,6 +135,21 @@ class Agent:
         self._was_ready |= self._is_sampling and self._workers.were_attempted()
         return self._was_ready
 
+    def _keep_budget(self) -> None:
+        before = self._throttle
+        self._throttle = before.after(self._clock.monotonic(), time.process_time())
+        if self._throttle.factor == before.factor:
+            return
+        self._sampler.slow_down(self._throttle.factor)
+        interval = self._sampler.interval_seconds
+        if self._throttle.factor > before.factor:
+            percent = 100 * before.budget_ratio
+            log.warning(
+                "over the budget of %.1f %% of a core: a sample each %g s", percent, interval
+            )
+        else:
+            log.info("within the budget: a sample each %g s", interval)
+
     def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
         """The collectors of which there is one a node, those left out that are disabled."""
         topology = settings.topology
@@ -136,7 +158,7 @@ class Agent:
                 tape=self._tape,
                 rails=self.inventory.rails,
                 line_rate=self._line_rate,
-                sample_seconds=settings.sampler.interval_seconds,
+                sample_seconds=lambda: self._sampler.interval_seconds,
                 window_seconds=settings.sampler.window_seconds,
                 clock=self._clock,
             ),

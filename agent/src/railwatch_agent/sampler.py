@@ -57,6 +57,7 @@ class Sampler:
         self._station = station
         self._tape = tape
         self._interval_seconds = interval_seconds
+        self._slowdown = 1
         self._clock = clock
         self._lateness = Histogram(AGENT_SAMPLER_LATENESS.edges)
         self._seen: Sequence[Rail] | None = None
@@ -87,6 +88,21 @@ class Sampler:
         self._queue_crew.stop()
 
     @property
+    def interval_seconds(self) -> float:
+        """From one fast sample to the next, as it is in force."""
+        return self._interval_seconds * self._slowdown
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether samples are taken less often than configured."""
+        return self._slowdown > 1
+
+    def slow_down(self, factor: int) -> None:
+        """Take samples so many times less often than configured; 1 is as configured."""
+        self._slowdown = factor
+        self._crew.interval_seconds = self.interval_seconds
+
+    @property
     def lateness(self) -> Distribution:
         """How late each round of fast samples began."""
         return self._lateness.distribution()
@@ -98,7 +114,7 @@ class Sampler:
 
     def is_alive(self) -> bool:
         """Whether rails that do not hang are being sampled."""
-        patience = max(_DEAD_SECONDS, 3 * self._interval_seconds)
+        patience = max(_DEAD_SECONDS, 3 * self.interval_seconds)
         return self._clock.monotonic() - self._crew.began_at < patience
 
     def supervise(self) -> None:
@@ -116,7 +132,7 @@ class Sampler:
     def _new_crew(self) -> RailCrew:
         return RailCrew(
             tape=self._tape,
-            interval_seconds=self._interval_seconds,
+            interval_seconds=self.interval_seconds,
             clock=self._clock,
             lateness=self._lateness,
         )
@@ -166,6 +182,6 @@ class Sampler:
             log.info("%s: the read has returned", self._queue_crew.stations[0].what)
         self._is_queue_stuck = hung is not None
         self._queue_crew.interval_seconds = max(
-            _SAMPLES_A_QUEUE_READ * self._interval_seconds,
+            _SAMPLES_A_QUEUE_READ * self.interval_seconds,
             self._queues.affordable_interval_seconds,
         )

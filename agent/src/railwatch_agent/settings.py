@@ -63,6 +63,12 @@ class SamplerSettings:
         minimum=1.0,
         maximum=300.0,
     )
+    cpu_budget_ratio: float = key(
+        0.02,
+        doc="Share of a core that the agent may use; over it, the rate of fast samples is halved.",
+        minimum=0.001,
+        maximum=1.0,
+    )
 
     def __post_init__(self) -> None:
         least = _LEAST_SAMPLES_A_WINDOW * self.interval_seconds

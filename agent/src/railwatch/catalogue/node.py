@@ -73,6 +73,16 @@ AGENT_SAMPLER_LATENESS = _agent(
     "How late each round of fast samples began.",
     edges=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
 )
+AGENT_SAMPLER_INTERVAL = _agent(
+    "sampler_interval_seconds",
+    MetricType.GAUGE,
+    "From one fast sample to the next, as it is in force.",
+)
+AGENT_THROTTLED = _agent(
+    "throttled",
+    MetricType.GAUGE,
+    "1 while fast samples are taken less often than configured, as the agent was over its budget.",
+)
 AGENT_RAILS = _agent(
     "rails", MetricType.GAUGE, "Rails in the inventory, those included whose device is gone."
 )

@@ -15,8 +15,10 @@ from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.node import (
     AGENT_RAILS,
     AGENT_READ_ERRORS,
+    AGENT_SAMPLER_INTERVAL,
     AGENT_SAMPLER_LATENESS,
     AGENT_SAMPLER_STUCK_RAILS,
+    AGENT_THROTTLED,
 )
 from railwatch.catalogue.rail import RAIL_QUEUE_DROPS, RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 
@@ -61,6 +63,8 @@ class FastReadings:
             yield from self._rail(rail, now)
         yield Sample(AGENT_RAILS, (), len(rails))
         yield Sample(AGENT_SAMPLER_LATENESS, (), self._sampler.lateness)
+        yield Sample(AGENT_SAMPLER_INTERVAL, (), self._sampler.interval_seconds)
+        yield Sample(AGENT_THROTTLED, (), int(self._sampler.is_throttled))
         yield Sample(AGENT_SAMPLER_STUCK_RAILS, (), self._sampler.stuck_rails)
         yield Sample(AGENT_READ_ERRORS, ("sampler",), self._read_errors())
 

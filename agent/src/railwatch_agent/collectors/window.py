@@ -45,7 +45,11 @@ _SETTLE_SECONDS = 0.1
 
 
 class WindowCollector:
-    """Reads *tape*; *line_rate* answers with a rail's bytes per second, None if unknown."""
+    """Reads *tape*.
+
+    *line_rate* answers with a rail's bytes per second, None if unknown; *sample_seconds* with the
+    interval of fast samples as it is in force.
+    """
 
     name = "window"
     interval_seconds = 1.0
@@ -56,7 +60,7 @@ class WindowCollector:
         tape: Tape,
         rails: Callable[[], Sequence[Rail]],
         line_rate: Callable[[Rail], float | None],
-        sample_seconds: float,
+        sample_seconds: Callable[[], float],
         window_seconds: float,
         clock: Clock,
     ) -> None:
@@ -88,7 +92,7 @@ class WindowCollector:
             yield from self._histograms(rail, now)
 
     def _last_end(self, wall: float) -> float:
-        settle = _SETTLE_SECONDS + 2 * self._sample_seconds
+        settle = _SETTLE_SECONDS + 2 * self._sample_seconds()
         return window_end_after(wall - settle, self._window_seconds) - self._window_seconds
 
     def _statistics(self, rails: Sequence[Rail], end: float) -> Iterator[Sample]:
@@ -104,7 +108,7 @@ class WindowCollector:
                 Counted(held.times, held.receive_bytes, line_rate),
                 Counted(held.times, held.transmit_bytes, line_rate),
             ]
-        longest = _LONGEST_INTERVALS * self._sample_seconds
+        longest = _LONGEST_INTERVALS * self._sample_seconds()
         found = statistics_of_counters(counters, start, end, longest_interval=longest)
         for (rail, family), known in zip(families, found, strict=True):
             if known is not None:
@@ -128,7 +132,7 @@ class WindowCollector:
         if now - known.read_at >= _HISTOGRAM_SECONDS:
             known.read_at = now
             held = self._tape.track(rail.number).slice(known.until)
-            known.add(held, line_rate, LATE_SHARE * self._sample_seconds)
+            known.add(held, line_rate, LATE_SHARE * self._sample_seconds())
         if now - known.until < 2 * _HISTOGRAM_SECONDS:
             yield from known.samples(rail)
 
