@@ -3,18 +3,18 @@
 import http.client
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
 from railwatch.settings import ConfigError
-from railwatch.web import MOST_CONNECTIONS, Response, Server, is_loopback, parse_listen
+from railwatch.web import MOST_CONNECTIONS, Request, Response, Server, is_loopback, parse_listen
 from support.conditions import wait_until
 
 _PATIENCE_SECONDS = 20.0
 
 
-def _break(_: Mapping[str, str]) -> Response:
+def _break(_: Request) -> Response:
     raise RuntimeError("broken")
 
 
@@ -24,7 +24,10 @@ def server() -> Iterator[Server]:
         "127.0.0.1:0",
         {
             "/metrics": lambda _: Response(b"up 1\n", "text/plain"),
-            "/echo": lambda query: Response(repr(sorted(query.items())).encode()),
+            "/echo": lambda request: Response(repr(sorted(request.query.items())).encode()),
+            "POST /post": lambda request: Response(
+                repr(list(request.query.values())).encode(), status=202
+            ),
             "/no": lambda _: Response(b"no\n", status=503),
             "/broken": _break,
         },
@@ -62,7 +65,22 @@ def test_what_is_no_route_is_not_found(server: Server) -> None:
 
 
 def test_other_methods_are_refused(server: Server) -> None:
-    assert _get(server, "/metrics", "POST")[0] == 501
+    assert _get(server, "/metrics", "DELETE")[0] == 501
+    assert _get(server, "/metrics", "POST")[0] == 405
+    assert _get(server, "/post")[0] == 405
+    assert _get(server, "/nothing", "POST")[0] == 404
+
+
+def test_a_post_reaches_its_route_and_has_no_body(server: Server) -> None:
+    assert _get(server, "/post?a=1", "POST") == (202, b"['1']")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=_PATIENCE_SECONDS) as client:
+        client.sendall(b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nGET ")
+        answer = b""
+        while part := client.recv(4096):
+            answer += part
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"Connection: close" in answer
 
 
 def test_a_fault_of_ours_is_a_500_and_logged(

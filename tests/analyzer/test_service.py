@@ -17,7 +17,7 @@ import pytest
 from analyzer.fleet import START, WINDOW, Fleet, capped
 from analyzer.stories import learned
 from railwatch.exposition import Reader
-from railwatch.web import Server
+from railwatch.web import Request, Server
 from railwatch_analyzer.service import Analyzer
 from railwatch_analyzer.sources.errors import SourceError
 from railwatch_analyzer.state import State, empty_state
@@ -91,7 +91,7 @@ class _Bench:
             self.analyzer.round()
 
     def get(self, path: str, **query: str) -> Any:
-        response = self.analyzer.routes()[path](query)
+        response = self.analyzer.routes()[path](Request(query))
         return orjson.loads(response.body) if "json" in response.content_type else response
 
     def metric(self, name: str, **labels: str) -> float:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small HTTP server for metrics: GET and HEAD, bounded connections, bounded patience."""
+"""A small HTTP server for metrics: bounded connections, bounded patience, no bodies of requests."""
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import logging
 import socket
@@ -10,7 +11,7 @@ import threading
 import urllib.parse
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from railwatch.settings import ConfigError
 
@@ -26,12 +27,46 @@ IDLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a route is asked: the query, and the header Authorization, empty without one."""
+
+    query: Mapping[str, str]
+    authorization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a route answers."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Route: TypeAlias = "Callable[[Request], Response]"
+
+
+def guarded(route: Route, token: Callable[[], str]) -> Route:
+    """Return *route* for those who show the bearer token; *token* answers with it, each time.
+
+    What *token* raises as ConfigError is logged and answered with 503: without a token that can be
+    read nobody is let in.
+    """
+
+    def answer(request: Request) -> Response:
+        try:
+            expected = f"Bearer {token()}".encode()
+        except ConfigError as exc:
+            log.warning("%s", exc)
+            return Response(b"the token cannot be read\n", status=503)
+        # In the same time whatever is wrong with it.
+        if not hmac.compare_digest(request.authorization.encode("utf-8", "replace"), expected):
+            headers = (("WWW-Authenticate", "Bearer"),)
+            return Response(b"not authorized\n", status=401, headers=headers)
+        return route(request)
+
+    return answer
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
@@ -82,7 +117,9 @@ def refuse_public(listen: str, *, insecure: bool) -> None:
 
 
 class Server:
-    """Serves *routes* (path → function of the query) on *listen* from a thread of its own.
+    """Serves *routes* on *listen* from a thread of its own.
+
+    A key is a path, which is got, or `POST ` and a path.
 
     Raises
     ------
@@ -90,7 +127,7 @@ class Server:
         If the address cannot be bound; one line with the key and the reason.
     """
 
-    def __init__(self, listen: str, routes: Mapping[str, Callable[..., Response]]) -> None:
+    def __init__(self, listen: str, routes: Mapping[str, Route]) -> None:
         host, port = parse_listen(listen)
         try:
             self._server = _BoundedServer(host, port, dict(routes))
@@ -126,7 +163,7 @@ class _BoundedServer(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, host: str, port: int, routes: dict[str, Callable[..., Response]]) -> None:
+    def __init__(self, host: str, port: int, routes: dict[str, Route]) -> None:
         self.routes = routes
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -171,13 +208,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(self._response(), body=False)
 
-    def _response(self) -> Response:
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") or self.headers.get("Content-Length", "0") != "0":
+            # A body that is not read would be taken for the next request.
+            self.close_connection = True
+            self._answer(Response(b"a request has no body here\n", status=413))
+            return
+        self._answer(self._response("POST "))
+
+    def _response(self, method: str = "") -> Response:
         url = urllib.parse.urlsplit(self.path)
-        route = self.server.routes.get(url.path)
+        route = self.server.routes.get(method + url.path)
         if route is None:
-            return Response(b"not found\n", status=404)
+            is_known = {url.path, f"POST {url.path}"} & self.server.routes.keys()
+            return Response(b"no such route\n", status=405 if is_known else 404)
+        query = dict(urllib.parse.parse_qsl(url.query))
         try:
-            return route(dict(urllib.parse.parse_qsl(url.query)))
+            return route(Request(query, self.headers.get("Authorization", "")))
         except Exception:
             # The last line before a client would see a closed connection: say 500, tell the log.
             log.exception("cannot answer path=%s", url.path)
@@ -187,6 +234,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
+        for name, value in response.headers:
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if body:
             self.wfile.write(response.body)

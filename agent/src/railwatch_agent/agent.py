@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from railwatch.catalogue.metric import Sample
+from railwatch.catalogue.node import AGENT_MICROSCOPE_ACTIVE
 from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.host import HostCollector
@@ -23,6 +25,7 @@ from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.collectors.tcp import TcpCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.inventory import Inventory
+from railwatch_agent.microscope import Microscope
 from railwatch_agent.numbering import BookFile
 from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.sampler import Sampler
@@ -76,10 +79,16 @@ class Agent:
         )
         self._sampler = Sampler(
             rails=self.inventory.rails,
-            station=self._station,
+            station=lambda rail: self._station(rail, self._tape),
             tape=self._tape,
             queues=self._queues,
             interval_seconds=settings.sampler.interval_seconds,
+            clock=clock,
+        )
+        self.microscope = Microscope(
+            rails=self.inventory.rails,
+            station=self._station,
+            line_rate=self._line_rate,
             clock=clock,
         )
         self._netdevs: dict[int, NetdevCollector] = {}
@@ -90,7 +99,7 @@ class Agent:
         self._throttle = Throttle(settings.sampler.cpu_budget_ratio)
         self._is_sampling = False
         self._was_ready = False
-        live = FastReadings(
+        self._fast = FastReadings(
             rails=self.inventory.rails,
             tape=self._tape,
             sampler=self._sampler,
@@ -98,7 +107,7 @@ class Agent:
             read_errors=lambda: self._read_errors,
             clock=clock,
         )
-        self._snapshot = Snapshot(duties=self._workers, live=live.samples, version=version)
+        self._snapshot = Snapshot(duties=self._workers, live=self._live, version=version)
 
     def start(self) -> None:
         """Begin to look for rails."""
@@ -108,6 +117,7 @@ class Agent:
         """Follow the inventory and look after what hangs; call it about once a second."""
         self._workers.employ([self.inventory, *self._rail_collectors(), *self._for_node])
         self._sampler.supervise()
+        self.microscope.supervise()
         self._keep_budget()
         if not self._is_sampling:
             self._is_sampling = True
@@ -117,6 +127,7 @@ class Agent:
         """Begin nothing any more; threads that hang end with the process."""
         self._workers.stop()
         self._sampler.stop()
+        self.microscope.stop()
 
     def metrics(self) -> bytes:
         """Return the exposition of what is known now."""
@@ -134,6 +145,10 @@ class Agent:
         """Whether each collector has had its first round; stays so."""
         self._was_ready |= self._is_sampling and self._workers.were_attempted()
         return self._was_ready
+
+    def _live(self) -> Iterator[Sample]:
+        yield from self._fast.samples()
+        yield Sample(AGENT_MICROSCOPE_ACTIVE, (), int(self.microscope.is_looking))
 
     def _keep_budget(self) -> None:
         before = self._throttle
@@ -211,11 +226,11 @@ class Agent:
         collector = self._netdevs.get(rail.number)
         return None if collector is None else collector.line_rate
 
-    def _station(self, rail: Rail) -> RailStation:
+    def _station(self, rail: Rail, tape: Tape) -> RailStation:
         return RailStation(
             rail,
             counters=lambda on_jump: byte_counters(rail, self._sysfs, on_jump=on_jump),
-            track=self._tape.track(rail.number),
+            track=tape.track(rail.number),
             on_error=self._count_read_error,
             monotonic=self._clock.monotonic,
         )

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING
 from railwatch.clock import SystemClock
 from railwatch.exposition import CONTENT_TYPE
 from railwatch.settings import ConfigError, describe, scalar_keys
-from railwatch.web import Response, Server
+from railwatch.web import Response, Route, Server
 from railwatch_agent.agent import Agent
 from railwatch_agent.forgetting import ForgetError, forget
 from railwatch_agent.inventory import read_machine, take_stock
+from railwatch_agent.microscope_routes import microscope_routes
 from railwatch_agent.numbering import Book, BookFile
 from railwatch_agent.settings import DEFAULT_FILE, ENVIRONMENT_PREFIX, AgentSettings, load_settings
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.route import default_route_interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from railwatch_agent.inventory import Machine
     from railwatch_agent.numbering import Record
@@ -165,7 +166,7 @@ def _run(settings: AgentSettings) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     version = _version()
     agent = Agent(settings, clock=SystemClock(), version=version)
-    server = Server(settings.server.listen, _routes(agent))
+    server = Server(settings.server.listen, _routes(agent, settings))
     agent.start()
     server.start()
     try:
@@ -195,11 +196,13 @@ def _asked_to_stop(wait_seconds: float) -> bool:
     return signal.sigtimedwait(_STOP_SIGNALS, wait_seconds) is not None
 
 
-def _routes(agent: Agent) -> dict[str, Callable[[Mapping[str, str]], Response]]:
+def _routes(agent: Agent, settings: AgentSettings) -> dict[str, Route]:
     def state(holds: Callable[[], bool]) -> Response:
         return Response(b"yes\n") if holds() else Response(b"no\n", status=503)
 
+    token_file = settings.microscope.token_file
     return {
+        **(microscope_routes(agent.microscope, token_file) if token_file else {}),
         "/": lambda _: Response(_PAGE, "text/html; charset=utf-8"),
         "/metrics": lambda _: Response(agent.metrics(), CONTENT_TYPE),
         "/-/healthy": lambda _: state(agent.is_healthy),

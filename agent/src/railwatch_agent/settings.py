@@ -105,6 +105,16 @@ class CollectorSettings:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class MicroscopeSettings:
+    """`[microscope]`: who may have a rail read at 200 Hz for a while."""
+
+    token_file: str = key(
+        "",
+        doc="File of the bearer token for /api/v1/microscope; without one there is none.",
+    )
+
+
 # ETH_GSTRING_LEN in linux/ethtool.h.
 _STATISTIC_NAME_BYTES = 32
 
@@ -171,6 +181,7 @@ class AgentSettings:
     rdma: RdmaSettings = section(RdmaSettings, doc="Counters of the RDMA drivers.")
     ethtool: EthtoolSettings = section(EthtoolSettings, doc="Statistics of the drivers.")
     topology: TopologySettings = section(TopologySettings, doc="What the rails are plugged into.")
+    microscope: MicroscopeSettings = section(MicroscopeSettings, doc="A close look at one rail.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

@@ -35,6 +35,11 @@ class Slice:
     def __len__(self) -> int:
         return len(self.times)
 
+    def until(self, time: float) -> Slice:
+        """Return the samples up to *time*."""
+        end = int(np.searchsorted(self.times, time, side="right"))
+        return Slice(self.times[:end], self.receive_bytes[:end], self.transmit_bytes[:end])
+
 
 class Ring:
     """The newest *capacity* columns of numbers, the first of each its time; for one thread."""

@@ -13,7 +13,7 @@ import orjson
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from railwatch.exposition import CONTENT_TYPE, Renderer
-from railwatch.web import Response
+from railwatch.web import Request, Response
 from railwatch_analyzer.publish import Meters, link_samples, self_samples
 from railwatch_analyzer.round import judge
 from railwatch_analyzer.sources.errors import SourceError
@@ -21,10 +21,11 @@ from railwatch_analyzer.store import save
 from railwatch_analyzer.view import links_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from railwatch.clock import Clock
+    from railwatch.web import Route
     from railwatch_analyzer.findings import Finding
     from railwatch_analyzer.frame import Frame
     from railwatch_analyzer.sources.base import Source
@@ -104,7 +105,7 @@ class Analyzer:
         self._tell(lines)
         self._publish(state, frame, fetched - began, judged - fetched)
 
-    def routes(self) -> Mapping[str, Callable[[Mapping[str, str]], Response]]:
+    def routes(self) -> Mapping[str, Route]:
         """Return path → function for `railwatch.web.Server`."""
         return {
             "/metrics": self._metrics,
@@ -166,7 +167,7 @@ class Analyzer:
             if finding.state == "resolved":
                 self._ended.append(finding)
 
-    def _metrics(self, _query: Mapping[str, str]) -> Response:
+    def _metrics(self, _request: Request) -> Response:
         published = self._published
         with self._rendering:
             body = self._renderer.render(
@@ -177,14 +178,14 @@ class Analyzer:
             )
         return Response(body + generate_latest(self._process), CONTENT_TYPE)
 
-    def _findings(self, query: Mapping[str, str]) -> Response:
+    def _findings(self, request: Request) -> Response:
         """Newest state of each finding, firing first; `?state=firing` for those alone."""
         published = self._published
         found = [*published.state.standing.values(), *reversed(published.ended)]
-        wanted = query.get("state")
+        wanted = request.query.get("state")
         return _json([f.as_json() for f in found if wanted in (None, f.state)])
 
-    def _links(self, _query: Mapping[str, str]) -> Response:
+    def _links(self, _request: Request) -> Response:
         published = self._published
         meters = published.meters
         return _json(
@@ -201,10 +202,10 @@ class Analyzer:
             }
         )
 
-    def _healthy(self, _query: Mapping[str, str]) -> Response:
+    def _healthy(self, _request: Request) -> Response:
         return Response(b"healthy\n")
 
-    def _ready(self, _query: Mapping[str, str]) -> Response:
+    def _ready(self, _request: Request) -> Response:
         meters = self._published.meters
         if meters.rounds + meters.round_errors == 0:
             return Response(b"no round attempted yet\n", status=503)
@@ -215,7 +216,7 @@ def _json(content: object) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), _JSON)
 
 
-def _landing(_query: Mapping[str, str]) -> Response:
+def _landing(_request: Request) -> Response:
     body = (
         b"<!doctype html><html lang=en><meta charset=utf-8><title>railwatch analyzer</title>"
         b"<h1>railwatch analyzer</h1><ul>"

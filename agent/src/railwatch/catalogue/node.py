@@ -83,6 +83,9 @@ AGENT_THROTTLED = _agent(
     MetricType.GAUGE,
     "1 while fast samples are taken less often than configured, as the agent was over its budget.",
 )
+AGENT_MICROSCOPE_ACTIVE = _agent(
+    "microscope_active", MetricType.GAUGE, "1 while a rail is read at 200 Hz, as somebody asked."
+)
 AGENT_RAILS = _agent(
     "rails", MetricType.GAUGE, "Rails in the inventory, those included whose device is gone."
 )
