@@ -32,7 +32,6 @@ from railwatch.catalogue.rail import (
     RDMA_COUNTER,
 )
 from railwatch_agent.sources.errors import SourceError
-from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.infiniband import (
     PortCounter,
     parse_code,
@@ -200,7 +199,17 @@ def test_one_unreadable_counter_costs_one_series(tmp_path: Path) -> None:
     assert broken.failures() == 1
 
 
-class _Counted(PortCounter):
+class _Alone(PortCounter):
+    """A counter that is not read together with others, so that a test sees each read."""
+
+    def read(self) -> int | None:
+        """Read, and leave no descriptor for others."""
+        value = super().read()
+        self.close()
+        return value
+
+
+class _Counted(_Alone):
     """Counts how often files are opened or read."""
 
     reads: list[str]
@@ -245,7 +254,7 @@ def test_einval_is_what_the_kernel_says_of_a_speed_that_there_is_not() -> None:
     assert caught.value.errno == errno.EINVAL
 
 
-class _Failing(CounterFile):
+class _Failing(_Alone):
     """A driver that answers EIO for one counter."""
 
     def read(self) -> int | None:
@@ -260,7 +269,7 @@ def test_a_part_of_a_sum_that_fails_for_a_while_makes_no_fall_and_no_burst(tmp_p
 
     class Flaky(_Failing):
         def read(self) -> int | None:
-            return super().read() if is_failing[0] else CounterFile.read(self)
+            return super().read() if is_failing[0] else _Alone.read(self)
 
     node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"), open_counter=Flaky)
     found = [node.values(RAIL_FAULTS)[("retransmit",)]]
@@ -277,7 +286,7 @@ def test_a_counter_whose_read_is_slow_backs_off_and_the_others_do_not(tmp_path: 
     """5 ms, as where the driver asks its firmware: each ten seconds is enough."""
     reads = dict.fromkeys(("packet_seq_err", "local_ack_timeout_err"), 0)
 
-    class Slow(CounterFile):
+    class Slow(_Alone):
         def read(self) -> int | None:
             name = Path(self.path).name
             if name in reads:

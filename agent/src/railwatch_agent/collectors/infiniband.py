@@ -9,13 +9,10 @@ asked for again until the device has been registered anew.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch.catalogue.rail import RDMA_COUNTER
-from railwatch.rates import Accumulator
-from railwatch_agent.collectors.pacing import PacedReading
-from railwatch_agent.sources.errors import SourceError
+from railwatch_agent.collectors.counter_set import CounterSeries, CounterSet
 from railwatch_agent.sources.infiniband import (
     PortCounter,
     counter_path,
@@ -28,17 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from railwatch.catalogue.metric import MetricSpec
+    from railwatch.catalogue.metric import MetricSpec, ReadFailure, Sample
     from railwatch_agent.inventory import Rail
     from railwatch_agent.sources.files import CounterFile
     from railwatch_agent.sources.infiniband import RdmaPort
-
-# Of the time, how much reading one counter may take: a rail has about twenty, and those of all
-# rails are read one after the other. For each millisecond that a driver takes to ask its firmware
-# it is left alone for two seconds.
-_SHARE: Final = 0.0005
-# One slow read is the scheduler's.
-_SLOW_IN_A_ROW: Final = 3
 
 
 class InfinibandCollector:
@@ -77,7 +67,7 @@ class InfinibandCollector:
         self._monotonic = monotonic
         self._key: tuple[RdmaPort, int | None] | None = None
         self._directory = ""
-        self._series: list[_Series] = []
+        self._counters = CounterSet(())
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield the port's counters; nothing for a rail without RDMA."""
@@ -87,58 +77,35 @@ class InfinibandCollector:
             return
         if self._key != (rail.rdma, rail.ifindex):
             self._directory = str(port_directory(self._sysfs, rail.rdma))
-            self._series = list(self._enumerate(rail, rail.rdma))
+            series = list(self._enumerate(rail, rail.rdma))
+            self._counters = CounterSet(series, monotonic=self._monotonic)
             self._key = (rail.rdma, rail.ifindex)
         if not is_registered(self._directory, rail.rdma):
             self._key = None
             return
-        for series in self._series:
-            yield from series.read()
+        yield from self._counters.read()
 
-    def _enumerate(self, rail: Rail, port: RdmaPort) -> Iterator[_Series]:
+    def _enumerate(self, rail: Rail, port: RdmaPort) -> Iterator[CounterSeries]:
         directory = port_directory(self._sysfs, port)
         for counted in counted_by(port, has_netdev=rail.ifindex is not None):
             paths = [counter_path(directory, name) for name in counted.files]
-            files = [self._paced(path) for path in paths if path is not None]
+            files = [self._open(path) for path in paths if path is not None]
             if files:
-                yield _Series(counted.spec, (*rail.labels, *counted.labels), files)
+                yield self._counted(counted.spec, (*rail.labels, *counted.labels), files)
         for name in self._allowed:
             path = counter_path(directory, f"counters/{name}")
             path = path or counter_path(directory, f"hw_counters/{name}")
             if path is not None:
                 labels = (port.device, str(port.number), name)
-                yield _Series(RDMA_COUNTER, labels, [self._paced(path)])
+                yield self._counted(RDMA_COUNTER, labels, [self._open(path)])
 
-    def _paced(self, path: Path) -> PacedReading[int]:
-        return PacedReading(
-            str(path),
-            self._open(path).read,
+    def _counted(
+        self, spec: MetricSpec, labels: tuple[str, ...], files: Sequence[CounterFile]
+    ) -> CounterSeries:
+        return CounterSeries(
+            spec,
+            labels,
+            files,
             interval_seconds=self.interval_seconds,
-            share=_SHARE,
-            slow_in_a_row=_SLOW_IN_A_ROW,
             monotonic=self._monotonic,
         )
-
-
-class _Series:
-    """One series and the files whose counters make it up."""
-
-    def __init__(
-        self, spec: MetricSpec, labels: tuple[str, ...], files: Sequence[PacedReading[int]]
-    ) -> None:
-        self._spec = spec
-        self._labels = labels
-        self._files = files
-        self._total = Accumulator()
-
-    def read(self) -> Iterator[Sample | ReadFailure]:
-        """Yield the sum, as far as it could be read."""
-        found: list[float | None] = []
-        for file in self._files:
-            try:
-                found.append(file.latest()[0])
-            except SourceError as exc:
-                found.append(None)
-                yield ReadFailure(file.what, str(exc))
-        if any(value is not None for value in found):
-            yield Sample(self._spec, self._labels, self._total.update(found))

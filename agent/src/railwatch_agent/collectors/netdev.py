@@ -24,6 +24,7 @@ from railwatch.catalogue.rail import (
     RAIL_UP,
     Fault,
 )
+from railwatch_agent.collectors.counter_set import CounterSeries, CounterSet
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import CounterFile, TextFile, read_text
 from railwatch_agent.sources.infiniband import (
@@ -109,7 +110,7 @@ class NetdevCollector:
             yield Sample(RAIL_UP, rail.labels, 0)
             self._files = None
             return
-        yield from _counters(files)
+        yield from files.counters.read()
         yield from self._state(files)
 
     def _state(self, files: _Files) -> Iterator[Sample | ReadFailure]:
@@ -202,17 +203,24 @@ class _Files:
         self.texts: dict[str, str | None] | None = None
         self.said: list[Sample | ReadFailure] = []
         self.states: dict[str, TextFile] = {}
-        self.counters: list[tuple[MetricSpec, tuple[str, ...], CounterFile]] = []
+        self.counters = CounterSet(())
         netdev = netdev_directory(sysfs, rail.netdev)
         self._index = str(netdev / "ifindex")
         self._port = "" if rail.rdma is None else str(port_directory(sysfs, rail.rdma))
         has_netdev = rail.ifindex is not None
         if rail.rdma is None or not counts_whole_link(rail.rdma, has_netdev=has_netdev):
             self.states = {name: TextFile(netdev / name) for name in _STATES}
-            self.counters = [
-                (spec, (*rail.labels, *labels), CounterFile(netdev / source))
-                for spec, labels, source in _COUNTERS
-            ]
+            self.counters = CounterSet(
+                [
+                    CounterSeries(
+                        spec,
+                        (*rail.labels, *labels),
+                        [CounterFile(netdev / source)],
+                        interval_seconds=NetdevCollector.interval_seconds,
+                    )
+                    for spec, labels, source in _COUNTERS
+                ]
+            )
         if rail.rdma is not None:
             # Ethernet's speed is told to the megabit by the network device.
             wanted = ("state",) if self.states else _PORT_STATES
@@ -228,14 +236,3 @@ class _Files:
         # A name is looked up anew: a descriptor that is kept follows its device.
         text = read_text(self._index)
         return text is not None and text.strip() == str(rail.ifindex)
-
-
-def _counters(files: _Files) -> Iterator[Sample | ReadFailure]:
-    for spec, labels, file in files.counters:
-        try:
-            value = file.read()
-        except SourceError as exc:
-            yield ReadFailure(file.path, str(exc))
-        else:
-            if value is not None:
-                yield Sample(spec, labels, value)
