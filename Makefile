@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 RUN_SECONDS ?=
 
 # What the tests need beyond Python; only `make system-deps` installs it.
-SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager python3-dev python3-venv
+SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager \
+	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check lint golden bench lab system-deps clean

@@ -1,144 +1,122 @@
-"""What the agent costs: processor share and memory of a real process, scraped each second.
+"""What the agent costs, beside Debian's prometheus-node-exporter on the same tree in one run.
 
-    python tests/bench/agent.py [--seconds 30] [--rails 2] [--interval 0.02]
+    PYTHONPATH=tests python -m bench.agent [--seconds 60] [--rails 8 16]
 
-Two rails of a fake tree whose counters move, as in the figures that the README promises.
+A Python loop that only sleeps as often as rails are sampled runs beside them: it is what waking up
+costs on this machine, and no sampler in Python costs less.
 """
 
 import argparse
-import http.client
-import os
-import re
 import sys
 import tempfile
-import threading
 import time
-import urllib.parse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-# In place of this folder, whose agent.py would hide the package of that name.
-sys.path[0] = str(Path(__file__).parent.parent)
+from agent.trees import Tree
+from bench import running
+from support.fetch import fetch_directly
+from support.process import Process, free_address
 
-from agent.trees import Nic, Tree  # noqa: E402 - found through the line above
-from support.fetch import fetch_directly  # noqa: E402
-from support.process import Process, free_address  # noqa: E402
-
-_WARM_UP_SECONDS = 8.0
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_FILES = 800
+_INTERVAL = 0.02
+_SCRAPE_SECONDS = 5.0
+# A part of a rail's bytes that does not move rests after ten seconds.
+_WARM_UP_SECONDS = 20.0
+_SCRAPES = 40
+_LATENESS = "railwatch_agent_sampler_lateness_seconds"
 
 
 def main() -> int:
-    """Measure, and print one row of a table."""
+    """Measure, and print a table for each number of rails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--rails", type=int, default=2)
-    parser.add_argument("--interval", type=float, default=0.02)
-    parser.add_argument("--scrape-interval", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rails", type=int, nargs="*", default=[8, 16])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        tree = _tree(Path(directory), options.rails)
-        with _agent(Path(directory), options.interval) as (process, url):
-            stop = threading.Event()
-            thread = threading.Thread(target=_move_counters, args=(tree, options.rails, stop))
-            thread.start()
-            try:
-                row = _measure(process.pid, url, options.seconds, options.scrape_interval)
-            finally:
-                stop.set()
-                thread.join()
-    sys.stdout.write(
-        "| rails | interval | CPU of one core | PSS | scrape | exposition | late > 5 ms |\n"
-        "|---|---|---|---|---|---|---|\n"
-        f"| {options.rails} | {options.interval * 1e3:g} ms | {row} |\n"
-    )
+    for rails in options.rails:
+        with tempfile.TemporaryDirectory() as directory:
+            _measure(Path(directory), rails, options.seconds)
     return 0
 
 
-def _tree(root: Path, rails: int) -> Tree:
-    tree = Tree(root)
-    for number in range(rails):
-        tree.add(Nic(f"rail{number}", pci=f"0000:{number + 16:02x}:00.0", rdma=f"mlx5_{number}"))
-    return tree
-
-
-class _agent:  # noqa: N801 - a context that reads as what it stands for
-    def __init__(self, root: Path, interval: float) -> None:
-        self._address = free_address()
-        file = root / "agent.toml"
-        file.write_text(
-            f'[server]\nlisten = "{self._address}"\n'
-            f'[paths]\nsysfs = "{root}/sys"\nprocfs = "{root}/proc"\nstate = "{root}/state"\n'
-            f"[sampler]\ninterval_seconds = {interval}\n"
+def _measure(root: Path, rails: int, seconds: float) -> None:
+    tree = running.rdma_tree(root / "node", rails=rails, files=_FILES)
+    with ExitStack() as stack:
+        stack.enter_context(running.moving(tree, rails))
+        sleeper = stack.enter_context(running.running_sleeper(root, _INTERVAL))
+        agent, url = stack.enter_context(running.running_agent(root / "agent", tree))
+        full, full_url = stack.enter_context(
+            running.running_agent(root / "full", tree, _all_counters())
         )
-        command = [str(Path(sys.executable).with_name("railwatch-agent")), "run"]
-        self._process = Process([*command, "--config", str(file)], log=root / "agent.log")
-
-    def __enter__(self) -> tuple[Process, str]:
-        self._process.start()
-        url = f"http://{self._address}"
-        self._process.wait_until(lambda: fetch_directly(f"{url}/-/ready"), 20.0)
-        return self._process, f"{url}/metrics"
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.stop()
-
-
-def _move_counters(tree: Tree, rails: int, stop: threading.Event) -> None:
-    value = 0
-    # Seldom beside the samples: what moves them costs processor time too, and caches.
-    while not stop.wait(0.5):
-        value += 600_000_000
-        for number in range(rails):
-            tree.count(f"rail{number}", rx_bytes=value, tx_bytes=value)
-
-
-def _measure(pid: int, url: str, seconds: float, pause_seconds: float) -> str:
-    _scrape_for(url, _WARM_UP_SECONDS, 1.0)
-    cpu, began = _cpu_seconds(pid), time.monotonic()
-    scrapes, text = _scrape_for(url, seconds, pause_seconds)
-    share = (_cpu_seconds(pid) - cpu) / (time.monotonic() - began)
-    scrape = sorted(scrapes)[len(scrapes) // 2]
-    return (
-        f"{share:.2%} | {_pss_mebibytes(pid):.1f} MiB | {scrape * 1e3:.1f} ms | "
-        f"{len(text.splitlines())} lines | {_late_share(text):.2%}"
+        exporter, exporter_url = stack.enter_context(_node_exporter(root, tree))
+        programs = {"sleeper": sleeper, "agent": agent, "full": full, "exporter": exporter}
+        urls = [url, full_url, exporter_url]
+        running.scrape_for(urls, _WARM_UP_SECONDS, _SCRAPE_SECONDS)
+        before = {name: running.processor_seconds(p.pid) for name, p in programs.items()}
+        began = time.monotonic()
+        texts = running.scrape_for(urls, seconds, _SCRAPE_SECONDS)
+        passed = time.monotonic() - began
+        share = {
+            name: (running.processor_seconds(p.pid) - before[name]) / passed
+            for name, p in programs.items()
+        }
+        memory = {name: running.pss_mebibytes(p.pid) for name, p in programs.items()}
+        scrape = {
+            name: running.scrape_cpu(programs[name].pid, at, _SCRAPES)
+            for name, at in zip(("agent", "full", "exporter"), urls, strict=True)
+        }
+    series = dict(zip(("agent", "full", "exporter"), map(running.series_in, texts), strict=True))
+    named = {
+        "sleeper": "a Python loop that sleeps 50 times a second",
+        "agent": "agent",
+        "full": "agent, all RDMA counters allowed",
+        "exporter": "node_exporter, infiniband alone",
+    }
+    sys.stdout.write(
+        f"\n{rails} rails, {_FILES} RDMA counter files, scraped every {_SCRAPE_SECONDS:g} s, "
+        f"over {passed:.0f} s\n\n"
+        "| | CPU of one core | PSS | series | CPU a scrape | a series |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    for name, what in named.items():
+        sys.stdout.write(f"| {what} | {share[name]:.2%} | {memory[name]:.1f} MiB |")
+        if name in series:
+            each = scrape[name] / series[name]
+            sys.stdout.write(
+                f" {series[name]} | {scrape[name] * 1e3:.2f} ms | {each * 1e6:.1f} us |\n"
+            )
+        else:
+            sys.stdout.write(" | | |\n")
+    late = running.histogram_quantile(texts[0], _LATENESS, 0.99)
+    ratio = scrape["exporter"] / series["exporter"] / (scrape["full"] / series["full"])
+    sys.stdout.write(
+        f"\n99 % of the agent's rounds began at most {late * 1e3:g} ms late; a series of a scrape "
+        f"costs 1/{ratio:.1f} of node_exporter's.\n"
     )
 
 
-def _scrape_for(url: str, seconds: float, pause_seconds: float) -> tuple[list[float], str]:
-    """Scrape again and again over one connection, as Prometheus does."""
-    took: list[float] = []
-    address = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(address.netloc)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        began = time.monotonic()
-        connection.request("GET", address.path)
-        text = connection.getresponse().read().decode()
-        took.append(time.monotonic() - began)
-        time.sleep(pause_seconds)
-    connection.close()
-    return took, text
+def _all_counters() -> str:
+    names = (*running.STANDARD_COUNTERS, *running.HARDWARE_COUNTERS)
+    return f"[rdma]\ncounters = {list(names)}\n".replace("'", '"')
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
-
-
-def _pss_mebibytes(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    if match is None:
-        raise ValueError("no Pss in smaps_rollup")
-    return int(match[1]) / 1024
-
-
-def _late_share(text: str) -> float:
-    def number(series: str) -> float:
-        return float(next(line for line in text.splitlines() if line.startswith(series)).split()[1])
-
-    name = "railwatch_agent_sampler_lateness_seconds"
-    return 1 - number(f'{name}_bucket{{le="0.005"}}') / number(f"{name}_count")
+@contextmanager
+def _node_exporter(root: Path, tree: Tree) -> Iterator[tuple[Process, str]]:
+    address = free_address()
+    argv = [
+        "prometheus-node-exporter",
+        "--collector.disable-defaults",
+        "--collector.infiniband",
+        f"--path.sysfs={tree.sysfs}",
+        f"--path.procfs={tree.procfs}",
+        f"--web.listen-address={address}",
+        "--web.disable-exporter-metrics",
+    ]
+    with Process(argv, log=root / "node_exporter.log") as process:
+        url = f"http://{address}/metrics"
+        process.wait_until(lambda: fetch_directly(url), 20.0)
+        yield process, url
 
 
 if __name__ == "__main__":
