@@ -76,7 +76,7 @@ def _port(number: int = 1, netdev: str | None = None) -> RdmaPort:
         pci_address="0000:3b:00.0",
         numa_node=0,
         netdev=netdev,
-        is_part=False,
+        part=None,
         identity=number,
     )
 

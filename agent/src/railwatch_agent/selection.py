@@ -163,18 +163,31 @@ def discover(
     RDMA selects all capable ports as soon as one of them is, or was (*used*: their places), up: so
     that numbers follow the hardware, which is the same on all nodes, and not the cables.
     """
-    whole = [p for p in ports if not p.is_part and not _is_loopback(p)]
-    capable = [p for p in whole if p.is_capable]
-    is_used = any(p.was_up or binding_of(p) in used for p in capable)
-    chosen: dict[Rule, list[Port]] = {
-        Rule.RDMA: capable if is_used else [],
-        Rule.DEFAULT_ROUTE: [p for p in ports if p.netdev and p.netdev.name == default_route],
-        Rule.PHYSICAL: [p for p in whole if _is_physical(p)],
+    chosen = {
+        rule: [p for p in ports if exclusion(p, rule, default_route) is None]
+        for rule in (Rule.RDMA, Rule.DEFAULT_ROUTE, Rule.PHYSICAL)
     }
+    if not any(p.was_up or binding_of(p) in used for p in chosen[Rule.RDMA]):
+        del chosen[Rule.RDMA]
     for rule, found in chosen.items():
         if found:
             return rule, found
     return None, []
+
+
+def exclusion(port: Port, rule: Rule, default_route: str | None) -> str | None:
+    """Return why a rule of discovery does not select *port*, None if it does."""
+    netdev = port.netdev
+    if rule is Rule.DEFAULT_ROUTE:
+        is_routed = netdev is not None and netdev.name == default_route
+        return None if is_routed else "not the interface of the default route"
+    if netdev is not None and netdev.part is not None:
+        return f"{netdev.part}: what it carries passes the port that it shares"
+    if _is_loopback(port):
+        return "loopback"
+    if rule is Rule.RDMA:
+        return None if port.is_capable else "cannot do RDMA, as others can"
+    return None if _is_physical(port) else "no hardware of its own, or administratively down"
 
 
 def _is_loopback(port: Port) -> bool:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.sysfs import (
+    Part,
     device_facts,
-    is_subfunction,
     link_name,
+    part_of_function,
     read_word,
 )
 
@@ -49,8 +50,7 @@ class LinkLayer(StrEnum):
 class RdmaPort:
     """What a port of an RDMA device is, apart from what it counts.
 
-    `is_part` is true for what shares a port with another device: a virtual function, a subfunction,
-    and what is software only.
+    `part` says of what shares a port with another device how it does.
     `netdev` is the network device that the port names as its own, None where it names none.
     `identity` differs once the device has been registered anew under the same name.
     """
@@ -62,8 +62,13 @@ class RdmaPort:
     pci_address: str | None
     numa_node: int | None
     netdev: str | None
-    is_part: bool
+    part: Part | None
     identity: int
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it shares a port with another one."""
+        return self.part is not None
 
 
 def parse_code(text: str) -> int:
@@ -182,9 +187,9 @@ def _describe(sysfs: Path, device: Path, number: int, inode: int) -> RdmaPort:
         pci_address=facts.pci_address,
         numa_node=facts.numa_node,
         netdev=read_word(directory / "gid_attrs" / "ndevs" / "0") or None,
-        is_part=facts.device_name is None
-        or is_subfunction(facts.device_name)
-        or (device / "device" / "physfn").exists(),
+        part=Part.SOFTWARE
+        if facts.device_name is None
+        else part_of_function(device / "device", facts.device_name),
         identity=inode,
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from railwatch_agent.sources.errors import SourceError
@@ -39,6 +40,16 @@ _REPRESENTOR = re.compile(r"(?:c\d+)?pf\d+(?:vf|sf)\d+")
 _SUBFUNCTION = re.compile(r"\.sf\.\d+$")
 
 
+class Part(StrEnum):
+    """What a device is that shares a port with another one."""
+
+    VIRTUAL_FUNCTION = "virtual function"
+    SUBFUNCTION = "subfunction"
+    REPRESENTOR = "representor"
+    CHILD = "IPoIB child"
+    SOFTWARE = "RDMA in software"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """The hardware behind an entry of a class: name of the device, its PCI function and node."""
@@ -53,9 +64,8 @@ class Netdev:
     """What a network device is, apart from what it counts.
 
     `device_name` is the last part of its device's path, None for a virtual device; `rdma` the RDMA
-    devices on the same PCI function; `bond` the bond that it is a member of. `is_part` is true for
-    what shares a port with another netdev: a virtual function, a subfunction, a representor, an
-    IPoIB child.
+    devices on the same PCI function; `bond` the bond that it is a member of; `part` says of what
+    shares a port with another netdev how it does.
     """
 
     name: str
@@ -69,7 +79,12 @@ class Netdev:
     numa_node: int | None
     rdma: tuple[str, ...]
     bond: str | None
-    is_part: bool
+    part: Part | None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it shares a port with another one."""
+        return self.part is not None
 
 
 def parse_speed(text: str) -> float | None:
@@ -168,13 +183,6 @@ def _describe(sysfs: Path, directory: Path, ifindex: int) -> Netdev:
     """Read what does not change while there is the device."""
     device = directory / "device"
     facts = device_facts(sysfs, device)
-    port_name = read_word(directory / "phys_port_name") or ""
-    is_part = (
-        (device / "physfn").exists()
-        or (directory / "parent").exists()
-        or _REPRESENTOR.fullmatch(port_name) is not None
-        or is_subfunction(facts.device_name)
-    )
     return Netdev(
         name=directory.name,
         ifindex=ifindex,
@@ -187,8 +195,22 @@ def _describe(sysfs: Path, directory: Path, ifindex: int) -> Netdev:
         numa_node=facts.numa_node,
         rdma=(),
         bond=None,
-        is_part=is_part,
+        part=part_of_function(device, facts.device_name) or _part_of_netdev(directory),
     )
+
+
+def part_of_function(device: Path, device_name: str | None) -> Part | None:
+    """Return which slice of a PCI function *device* is, None if it is a whole one."""
+    if (device / "physfn").exists():
+        return Part.VIRTUAL_FUNCTION
+    return Part.SUBFUNCTION if is_subfunction(device_name) else None
+
+
+def _part_of_netdev(directory: Path) -> Part | None:
+    if (directory / "parent").exists():
+        return Part.CHILD
+    port_name = read_word(directory / "phys_port_name") or ""
+    return Part.REPRESENTOR if _REPRESENTOR.fullmatch(port_name) else None
 
 
 def device_facts(sysfs: Path, device: Path) -> DeviceFacts:
