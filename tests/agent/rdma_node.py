@@ -11,6 +11,7 @@ from railwatch.catalogue.rail import RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 from railwatch.exposition import Renderer
 from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.duties import Duty
 from railwatch_agent.inventory import Inventory, Rail
 from railwatch_agent.numbering import BookFile
@@ -22,7 +23,7 @@ from railwatch_agent.stations import RailStation
 from railwatch_agent.tape import Tape
 
 _BYTES = (RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES)
-_SHOWN = ("railwatch_rail_", "railwatch_rdma_")
+_SHOWN = ("railwatch_rail_", "railwatch_rdma_", "railwatch_agent_read_errors_")
 
 
 class RdmaNode:
@@ -123,5 +124,6 @@ class RdmaNode:
                 open_counter=self._open,
                 monotonic=self.clock.monotonic,
             ),
+            PcieCollector(number, rails=self.inventory.rails, sysfs=self.tree.sysfs),
         )
         return [Duty(c, clock=self.clock) for c in collectors]

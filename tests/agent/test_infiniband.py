@@ -1,8 +1,6 @@
 """RDMA ports of all drivers, on scenario trees: what is exposed, and what each trap costs."""
 
 import errno
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,22 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.rdma_node import RdmaNode
-from agent.rdma_trees import (
-    SCENARIOS,
-    hfi1,
-    irdma,
-    mlx5_infiniband,
-    mlx5_port,
-    mlx5_roce,
-    mlx5_roce_degraded,
-)
-from agent.trees import Nic, Tree
+from agent.trees import Tree, scenario
+from agent.unpack import TESTDATA
 from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_CONGESTION,
     RAIL_CREDIT_WAIT,
     RAIL_FAULTS,
-    RAIL_PRESENT,
     RAIL_RECEIVE_PACKETS,
     RAIL_SPEED,
     RAIL_UP,
@@ -33,43 +22,11 @@ from railwatch.catalogue.rail import (
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.infiniband import (
-    PortCounter,
     parse_code,
     parse_link_layer,
     parse_rate,
     read_ports,
 )
-
-_GOLDEN = Path(__file__).with_name("golden")
-
-
-def _node(tmp_path: Path, name: str) -> RdmaNode:
-    return RdmaNode(tmp_path, SCENARIOS[name](tmp_path / "node"))
-
-
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_the_exposition_of_a_scenario_is_the_golden_one(tmp_path: Path, name: str) -> None:
-    """`make golden` rewrites it; the difference is to be read."""
-    text = _node(tmp_path, name).exposition()
-
-    path = _GOLDEN / f"rdma_{name}.prom"
-    if "RAILWATCH_GOLDEN" in os.environ:
-        path.write_text(text)
-    assert text == path.read_text()
-
-
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_promtool_finds_nothing_to_say(tmp_path: Path, name: str) -> None:
-    done = subprocess.run(
-        ["promtool", "check", "metrics"],
-        input=_node(tmp_path, name).exposition(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @given(text=st.text(max_size=40))
@@ -99,16 +56,8 @@ def test_a_machine_without_rdma_has_no_ports(tmp_path: Path) -> None:
     assert read_ports(Tree(tmp_path).sysfs) == []
 
 
-def test_words_are_four_bytes_and_ip_over_infiniband_is_not_added(tmp_path: Path) -> None:
-    """Trap: by the width of the link, or not at all."""
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
-    node.rails()
-
-    assert node.sample() == (4_000, 8_000)
-
-
 def test_roce_is_the_sum_of_rdma_and_tcp(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce", tmp_path / "node"))
     node.rails()
 
     assert node.sample() == (4_000 + 500, 8_000 + 600)
@@ -116,7 +65,7 @@ def test_roce_is_the_sum_of_rdma_and_tcp(tmp_path: Path) -> None:
 
 
 def test_faults_and_congestion_of_a_degraded_roce_rail(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce_degraded", tmp_path / "node"))
 
     assert node.values(RAIL_FAULTS) == {
         ("link_downed",): 0,
@@ -135,7 +84,7 @@ def test_faults_and_congestion_of_a_degraded_roce_rail(tmp_path: Path) -> None:
 
 
 def test_the_link_of_infiniband_is_told_by_its_port(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_infiniband", tmp_path / "node"))
     faults = node.values(RAIL_FAULTS)
 
     kinds = ("link_downed", "link_recovery", "symbol_error", "receive_error", "transmit_discard")
@@ -157,7 +106,7 @@ def test_the_link_of_infiniband_is_told_by_its_port(tmp_path: Path) -> None:
 def test_an_infiniband_rail_is_up_when_its_port_is_active(
     tmp_path: Path, state: str, physical: str, up: int, wanted: int
 ) -> None:
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_infiniband", tmp_path / "node"))
     node.rails()
     port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
     (port / "state").write_text(f"{state}\n")
@@ -168,7 +117,7 @@ def test_an_infiniband_rail_is_up_when_its_port_is_active(
 
 
 def test_a_roce_rail_needs_its_carrier_and_its_port(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce", tmp_path / "node"))
     before = node.values(RAIL_UP)
     port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
     (port / "state").write_text("1: DOWN\n")
@@ -177,26 +126,13 @@ def test_a_roce_rail_needs_its_carrier_and_its_port(tmp_path: Path) -> None:
 
 
 def test_a_state_without_a_code_costs_that_reading(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_infiniband", tmp_path / "node"))
     node.rails()
     port = node.tree.sysfs / "class" / "infiniband" / "mlx5_0" / "ports" / "1"
     (port / "state").write_text("nonsense\n")
 
     assert node.values(RAIL_UP) == {}
     assert node.values(RAIL_ADMIN_UP) == {(): 1}
-
-
-def test_one_unreadable_counter_costs_one_series(tmp_path: Path) -> None:
-    """Trap: it loses all (node_exporter, seven threads). A directory fails with EISDIR."""
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
-    counters = node.tree.sysfs / "class/infiniband/mlx5_0/ports/1/counters"
-    whole = node.values(RAIL_FAULTS)
-    (counters / "symbol_error").unlink()
-    (counters / "symbol_error").mkdir()
-    broken = RdmaNode(tmp_path / "broken", node.tree)
-
-    assert whole.keys() - broken.values(RAIL_FAULTS).keys() == {("symbol_error",)}
-    assert broken.failures() == 1
 
 
 class _Alone(PortCounter):
@@ -207,44 +143,6 @@ class _Alone(PortCounter):
         value = super().read()
         self.close()
         return value
-
-
-class _Counted(_Alone):
-    """Counts how often files are opened or read."""
-
-    reads: list[str]
-
-    def read_bytes(self) -> bytes | None:
-        """Note the file, then read it."""
-        self.reads.append(Path(self.path).name)
-        return super().read_bytes()
-
-
-def test_a_counter_that_the_driver_refuses_is_read_once_until_it_is_enumerated_anew(
-    tmp_path: Path,
-) -> None:
-    """Trap: each attempt writes the kernel's log. The speed of lo is EINVAL, as here."""
-    reads: list[str] = []
-    made = type("_Noted", (_Counted,), {"reads": reads})
-    tree = mlx5_infiniband(tmp_path / "node")
-    counters = tree.sysfs / "class/infiniband/mlx5_0/ports/1/counters"
-    (counters / "symbol_error").unlink()
-    (counters / "symbol_error").symlink_to("/sys/class/net/lo/speed")
-    node = RdmaNode(tmp_path, tree, open_counter=made)
-    kinds = node.values(RAIL_FAULTS).keys()
-    node.round()
-    node.round()
-
-    assert ("symbol_error",) not in kinds
-    assert ("link_downed",) in kinds
-    assert node.failures() == 0
-    assert (reads.count("symbol_error"), reads.count("link_downed")) == (1, 3)
-    # The old directory is kept, or its inode might be given to the new one.
-    ports = counters.parent.parent
-    ports.rename(ports.with_name("old"))
-    mlx5_infiniband(tmp_path / "other")
-    (tmp_path / "other/sys/class/infiniband/mlx5_0/ports").resolve().rename(ports)
-    assert node.values(RAIL_FAULTS)[("symbol_error",)] == 5
 
 
 def test_einval_is_what_the_kernel_says_of_a_speed_that_there_is_not() -> None:
@@ -271,7 +169,7 @@ def test_a_part_of_a_sum_that_fails_for_a_while_makes_no_fall_and_no_burst(tmp_p
         def read(self) -> int | None:
             return super().read() if is_failing[0] else _Alone.read(self)
 
-    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"), open_counter=Flaky)
+    node = RdmaNode(tmp_path, scenario("mlx5_roce_degraded", tmp_path / "node"), open_counter=Flaky)
     found = [node.values(RAIL_FAULTS)[("retransmit",)]]
     is_failing[0] = True
     node.tree.count_rdma("mlx5_0", packet_seq_err=25, implied_nak_seq_err=4)
@@ -295,7 +193,7 @@ def test_a_counter_whose_read_is_slow_backs_off_and_the_others_do_not(tmp_path: 
                 node.clock.advance(0.005)
             return super().read()
 
-    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"), open_counter=Slow)
+    node = RdmaNode(tmp_path, scenario("mlx5_roce_degraded", tmp_path / "node"), open_counter=Slow)
     for _ in range(60):
         node.round()
 
@@ -307,27 +205,23 @@ def test_a_counter_whose_read_is_slow_backs_off_and_the_others_do_not(tmp_path: 
 
 def test_a_device_that_is_registered_anew_begins_anew(tmp_path: Path) -> None:
     """A reload of the driver: all counters at 0, under the same names."""
-    node = RdmaNode(tmp_path, mlx5_roce_degraded(tmp_path / "node"))
-    before = node.values(RAIL_FAULTS)[("ack_timeout",)]
-    node.tree.remove("rail0")
-    gone = node.values(RAIL_PRESENT), node.values(RAIL_UP), node.values(RAIL_CONGESTION)
-    node.tree.add(Nic("rail0", pci="0000:3b:00.0", rdma="mlx5_0", port=mlx5_port()))
-    after = node.values(RAIL_FAULTS)[("ack_timeout",)]
+    node = RdmaNode(tmp_path, scenario("driver_reload", tmp_path / "node"))
+    before = node.values(RAIL_FAULTS)["ack_timeout",], node.sample()
+    node.tree.apply((TESTDATA / "driver_reload" / "after.tree").read_text())
+    after = node.values(RAIL_FAULTS)["ack_timeout",], node.sample()
 
-    assert (before, after) == (4, 0)
-    assert gone == ({(): 0}, {(): 0}, {})
-    assert node.sample() == (4_000, 8_000)
+    assert (before, after) == ((4, (4_500, 8_600)), (0, (0, 0)))
 
 
 def test_counters_at_the_device_are_found(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, hfi1(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("hfi1", tmp_path / "node"))
     faults = node.values(RAIL_FAULTS)
 
     assert (faults["ack_timeout",], faults["retransmit",]) == (3, 1)
 
 
 def test_vendor_counters_are_those_that_are_allowed(tmp_path: Path) -> None:
-    tree = irdma(tmp_path / "node")
+    tree = scenario("irdma", tmp_path / "node")
     none = RdmaNode(tmp_path, tree).round()
     node = RdmaNode(tmp_path, tree, allowed=("cnpSent", "not_here"))
     found = {s.labels: s.value for s in node.round() if s.spec is RDMA_COUNTER}

@@ -7,7 +7,7 @@ import pytest
 
 from agent.fakes import FakeClock, rail
 from agent.rdma_node import RdmaNode
-from agent.rdma_trees import SCENARIOS, mlx5_infiniband, mlx5_roce
+from agent.trees import scenario
 from railwatch_agent.rail_bytes import ByteCounters
 from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.summed import CounterPart, SummedCounter
@@ -36,14 +36,14 @@ _PORT = "class/infiniband/mlx5_0/ports/1"
 def test_the_bytes_of_a_rail_are_those_on_the_wire(
     tmp_path: Path, name: str, received_and_sent: tuple[float, float]
 ) -> None:
-    node = RdmaNode(tmp_path, SCENARIOS[name](tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario(name, tmp_path / "node"))
     node.rails()
 
     assert node.sample() == received_and_sent
 
 
 def _roce(tmp_path: Path) -> RdmaNode:
-    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce", tmp_path / "node"))
     node.rails()
     assert node.sample() == (4_500, 8_600)
     return node
@@ -60,7 +60,7 @@ def test_a_reset_of_one_component_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_reset_of_the_only_component_is_a_fall(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_infiniband", tmp_path / "node"))
     node.rails()
     before = node.sample()
     node.tree.count_rdma("mlx5_0", port_rcv_data=0)

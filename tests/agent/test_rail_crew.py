@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from agent.fakes import FakeClock, rail
 from agent.rdma_node import RdmaNode
-from agent.rdma_trees import mlx5_roce
-from agent.trees import Tree, two_rails
+from agent.trees import Tree, scenario, two_rails
 from railwatch.rates import Accumulator
 from railwatch_agent.histogram import Histogram
 from railwatch_agent.inventory import Rail
@@ -84,7 +83,7 @@ def tcp(tmp_path: Path) -> _Crew:
 @pytest.fixture
 def roce(tmp_path: Path) -> _Crew:
     """A rail that RDMA and the network device count apart, in sysfs's words and bytes."""
-    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce", tmp_path / "node"))
     return _Crew(node.tree, tuple(node.rails()))
 
 

@@ -7,19 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.rdma_node import RdmaNode
-from agent.rdma_trees import (
-    SCENARIOS,
-    bond,
-    mlx5_infiniband,
-    mlx5_no_pma,
-    mlx5_roce,
-    mlx5_two_ports,
-    unused_port,
-    virtual_function,
-)
-from agent.trees import Nic, RdmaPort, Tree
+from agent.trees import Nic, RdmaPort, Tree, scenario
 from railwatch.catalogue.rail import RAIL_PRESENT, RAIL_SPEED, RAIL_UP
-from railwatch_agent.inventory import SETTLE_SECONDS, read_machine
+from railwatch_agent.inventory import read_machine
 from railwatch_agent.numbering import Book
 from railwatch_agent.selection import find
 from railwatch_agent.sources.infiniband import (
@@ -29,7 +19,7 @@ from railwatch_agent.sources.infiniband import (
 
 
 def test_two_ports_of_an_hca_are_two_rails(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_two_ports(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_two_ports", tmp_path / "node"))
 
     assert [(r.number, r.device, r.kind) for r in node.rails()] == [
         (0, "mlx5_0", "infiniband"),
@@ -40,7 +30,7 @@ def test_two_ports_of_an_hca_are_two_rails(tmp_path: Path) -> None:
 
 
 def test_a_rail_whose_rdma_device_is_gone_is_not_present(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_roce(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_roce", tmp_path / "node"))
     node.round()
     node.tree.remove_rdma("mlx5_0")
 
@@ -71,7 +61,7 @@ def test_numbers_that_were_given_to_network_devices_stay_when_rdma_comes(tmp_pat
 
 
 def test_a_rail_keeps_its_number_when_ip_over_infiniband_is_unloaded(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, mlx5_infiniband(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_infiniband", tmp_path / "node"))
     before = node.rails()[0]
     tree = node.tree
     (tree.netdev("ib0")).unlink()
@@ -83,20 +73,20 @@ def test_a_rail_keeps_its_number_when_ip_over_infiniband_is_unloaded(tmp_path: P
 
 
 def test_a_virtual_function_is_no_rail(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, virtual_function(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("virtual_function", tmp_path / "node"))
 
     assert [rail.device for rail in node.rails()] == ["mlx5_0"]
 
 
 def test_a_virtual_function_is_a_rail_to_the_guest_that_has_it(tmp_path: Path) -> None:
     """There it has no physfn: what is not known to be a part is a rail."""
-    node = RdmaNode(tmp_path, mlx5_no_pma(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("mlx5_no_pma", tmp_path / "node"))
 
     assert len(node.rails()) == 1
 
 
 def test_the_members_of_a_bond_are_rails_and_the_bond_is_not(tmp_path: Path) -> None:
-    node = RdmaNode(tmp_path, bond(tmp_path / "node"))
+    node = RdmaNode(tmp_path, scenario("bond", tmp_path / "node"))
 
     assert [(r.device, r.netdev) for r in node.rails()] == [
         ("mlx5_bond_0", "eth0"),
@@ -104,19 +94,9 @@ def test_the_members_of_a_bond_are_rails_and_the_bond_is_not(tmp_path: Path) -> 
     ]
 
 
-def test_a_subfunction_and_the_planes_of_a_port_are_no_rails(tmp_path: Path) -> None:
-    tree = mlx5_infiniband(tmp_path / "node")
-    for number in (1, 2, 3, 4):
-        tree.add_rdma("smi0", "0000:3b:00.0", RdmaPort(number, "InfiniBand"))
-    tree.add_rdma("mlx5_1", "0000:3b:00.0/mlx5_core.sf.2", RdmaPort())
-    node = RdmaNode(tmp_path, tree)
-
-    assert [rail.device for rail in node.rails()] == ["mlx5_0"]
-
-
 def test_rdma_in_software_is_no_rail_of_its_own(tmp_path: Path) -> None:
     """Soft-RoCE over a device without hardware has none either."""
-    tree = SCENARIOS["no_rdma"](tmp_path / "node")
+    tree = scenario("no_rdma", tmp_path / "node")
     tree.add_rdma("rxe0", "0000:05:00.0", RdmaPort())
     (tree.sysfs / "class/infiniband/rxe0/device").unlink()
     (tree.sysfs / "devices/pci0000:00/0000:00:01.0/0000:05:00.0/infiniband").rename(
@@ -145,23 +125,6 @@ def test_a_port_of_two_can_be_named(tmp_path: Path, device: str, number: int) ->
     assert found.rdma.number == number
 
 
-def test_a_port_that_was_never_up_is_no_rail_and_has_a_number(tmp_path: Path) -> None:
-    """Trap: unused ports that page. And with a cable, rail 2 is what it is on all nodes."""
-    node = RdmaNode(tmp_path, unused_port(tmp_path / "node"))
-    unused = [(r.number, r.device) for r in node.rails()]
-    node.clock.advance(SETTLE_SECONDS)
-    node.rails()
-    port = node.tree.sysfs / "class" / "infiniband" / "mlx5_1" / "ports" / "1"
-    (port / "state").write_text("4: ACTIVE\n")
-    cabled = [(r.number, r.device) for r in node.rails()]
-    (port / "state").write_text("1: DOWN\n")
-    again = [(r.number, r.device) for r in node.rails()]
-
-    assert unused == [(0, "mlx5_0"), (2, "mlx5_2")]
-    assert cabled == again == [(0, "mlx5_0"), (1, "mlx5_1"), (2, "mlx5_2")]
-    assert node.values(RAIL_UP, 1) == {(): 0}
-
-
 def test_a_node_whose_rdma_ports_were_never_up_has_its_default_route(tmp_path: Path) -> None:
     tree = Tree(tmp_path / "node")
     tree.add(Nic("eth0", pci="0000:05:00.0", driver="igb"))
@@ -174,7 +137,7 @@ def test_a_node_whose_rdma_ports_were_never_up_has_its_default_route(tmp_path: P
 def test_a_port_whose_state_is_never_answered_is_a_rail_and_delays_nobody_twice(
     tmp_path: Path,
 ) -> None:
-    tree = mlx5_two_ports(tmp_path)
+    tree = scenario("mlx5_two_ports", tmp_path)
     state = tree.sysfs / "class/infiniband/mlx5_0/ports/1/state"
     state.unlink()
     os.mkfifo(state)

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agent.unpack import TESTDATA, unpack, unpack_scenario
+
 # Above any index that the machine of the tests has: its real queues and addresses are not ours.
-_FIRST_IFINDEX = 900_001
+_FIRST_INDEX = 900_000
 
 _ROOT_PORT = "pci0000:00/0000:00:01.0"
 
@@ -32,19 +34,7 @@ _ZERO = dict.fromkeys(
 )
 _COUNTER_WIDTH = 20
 
-_STAT = "cpu  1000 0 500 8000 200 0 100 0 0 0\n"
-_MEMINFO = """MemTotal:       65536000 kB
-MemFree:        32768000 kB
-MemAvailable:   49152000 kB
-Buffers:         1024000 kB
-Cached:          8192000 kB
-Active:          8192000 kB
-Inactive:        4096000 kB
-Shmem:            102400 kB
-SReclaimable:     102400 kB
-Slab:             204800 kB
-"""
-_ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+_ROUTE = "{}\t00000000\t0100000A\t0003\t0\t0\t{}\t00000000\t0\t0\t0\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +48,6 @@ class RdmaPort:
     rate: str = "100 Gb/sec (4X EDR)"
     counters: Mapping[str, int] = field(default_factory=dict)
     hw_counters: Mapping[str, int] = field(default_factory=dict)
-    device_counters: Mapping[str, int] = field(default_factory=dict)
-    """hw_counters that the driver shows at the device and not at the port."""
 
 
 DOWN = RdmaPort(state="1: DOWN", physical_state="3: Disabled", rate="2.5 Gb/sec (1X SDR)")
@@ -89,32 +77,30 @@ class Nic:
     is_child: bool = False
     """Of IP over InfiniBand: another partition of the same port."""
     port: RdmaPort | None = None
-    bond: str | None = None
     below: str = _ROOT_PORT
     """Where its function hangs: host bridge, root port and perhaps switches."""
 
 
 class Tree:
-    """`sys` and `proc` below *root*; devices can be added, changed and taken away at any time."""
+    """`sys` and `proc` below *root*; devices can be added, changed and taken away at any time.
+
+    What is there already, because a scenario was unpacked, is taken over.
+    """
 
     def __init__(self, root: Path) -> None:
         self.sysfs = root / "sys"
         self.procfs = root / "proc"
-        self._indexes = 0
-        (self.sysfs / "class" / "net").mkdir(parents=True)
-        (self.procfs / "net").mkdir(parents=True)
-        (self.procfs / "pressure").mkdir()
-        (self.procfs / "stat").write_text(_STAT)
-        (self.procfs / "meminfo").write_text(_MEMINFO)
-        (self.procfs / "net" / "route").write_text(_ROUTES)
-        for resource, percent in (("cpu", "4.66"), ("io", "0.00"), ("memory", "1.50")):
-            text = f"some avg10={percent} avg60=0.00 avg300=0.00 total=1\n"
-            (self.procfs / "pressure" / resource).write_text(text)
-        self.add(Nic("lo", link_type=772, speed="0"))
+        self._root = root
+        self._newest_index = _FIRST_INDEX
+        if not self.procfs.exists():
+            unpack((TESTDATA / "host.tree").read_text(), root)
+            self.add(Nic("lo", link_type=772, speed="0"))
+        for path in (self.sysfs / "class" / "net").glob("*/ifindex"):
+            self._newest_index = max(self._newest_index, int(path.read_text()))
 
     def add(self, nic: Nic) -> Path:
         """Add a device under a new interface index, as in the kernel; return its directory."""
-        self._indexes += 1
+        self._newest_index += 1
         device = self._device(nic)
         parent = self.sysfs / "devices" / "virtual" if device is None else device
         directory = parent / "net" / nic.name
@@ -125,9 +111,6 @@ class Tree:
             (directory / name).write_text(f"{text}\n")
         for name, value in {**_ZERO, **nic.counters}.items():
             (directory / "statistics" / name).write_bytes(_counter(value))
-        if nic.bond is not None:
-            (directory / "bonding_slave").mkdir()
-            (directory / "master").symlink_to(self.netdev(nic.bond))
         if nic.rdma is not None and nic.pci is not None:
             number = nic.dev_port + 1
             port = nic.port or replace(RdmaPort() if nic.has_carrier else DOWN, number=number)
@@ -180,7 +163,6 @@ class Tree:
         for folder, counters in (
             (directory / "counters", port.counters),
             (directory / "hw_counters", port.hw_counters),
-            (device / "hw_counters", port.device_counters),
         ):
             if counters:
                 folder.mkdir(parents=True)
@@ -244,11 +226,14 @@ class Tree:
 
     def route(self, *names: str) -> None:
         """Lead the default route through *names*, the first with the lowest metric."""
-        lines = (
-            f"{name}\t00000000\t0100000A\t0003\t0\t0\t{metric}\t00000000\t0\t0\t0\n"
-            for metric, name in enumerate(names, start=100)
-        )
-        (self.procfs / "net" / "route").write_text(_ROUTES + "".join(lines))
+        lines = (_ROUTE.format(name, metric) for metric, name in enumerate(names, start=100))
+        routes = self.procfs / "net" / "route"
+        header = routes.read_text().partition("\n")[0]
+        routes.write_text(f"{header}\n{''.join(lines)}")
+
+    def apply(self, text: str) -> None:
+        """Change what a `.tree` says has changed."""
+        unpack(text, self._root)
 
     def _device(self, nic: Nic) -> Path | None:
         """Return the PCI function of a device, made if it is not there yet."""
@@ -278,7 +263,7 @@ class Tree:
     def _attributes(self, nic: Nic) -> dict[str, str]:
         up = nic.is_admin_up and nic.has_carrier
         found = {
-            "ifindex": str(_FIRST_IFINDEX + self._indexes),
+            "ifindex": str(self._newest_index),
             "type": str(nic.link_type),
             "dev_port": str(nic.dev_port),
             "flags": "0x1003" if nic.is_admin_up else "0x1002",
@@ -300,6 +285,12 @@ class Tree:
 def _counter(value: int) -> bytes:
     # Of one width: a shorter number written in place leaves nothing of a longer one behind.
     return f"{value:<{_COUNTER_WIDTH}}\n".encode()
+
+
+def scenario(name: str, root: Path) -> Tree:
+    """Return the node of a scenario of `testdata`, unpacked below *root*."""
+    unpack_scenario(name, root)
+    return Tree(root)
 
 
 def two_rails(root: Path) -> Tree:
