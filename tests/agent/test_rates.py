@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.unruly import EVENTS, Event, UnrulyCounter
 from railwatch.rates import Accumulator, delta, deltas, interval_rates
 
 _COUNTERS = st.floats(0, 2**63) | st.just(math.nan)
@@ -57,6 +58,41 @@ def test_a_repeated_sample_is_not_a_new_one() -> None:
     _, rates = interval_rates(np.array([1.0, 1.0]), np.array([5.0, 9.0]))
 
     assert np.isnan(rates).tolist() == [True]
+
+
+@given(
+    value=st.integers(0, 2**32 - 1),
+    steps=st.lists(st.tuples(st.floats(0.001, 100), EVENTS), min_size=1, max_size=30),
+)
+def test_no_rate_is_negative_or_more_than_what_happened(
+    value: int, steps: list[tuple[float, Event]]
+) -> None:
+    """Whatever a counter does; after a freeze a rate is of all that happened meanwhile."""
+    counter = UnrulyCounter(value)
+    times = np.cumsum([seconds for seconds, _ in steps])
+    told: list[float] = []
+    most: list[int] = []
+    for _, event in steps:
+        told_at = counter.told_at
+        read = counter.read_after(event)
+        told.append(math.nan if read is None else read)
+        most.append(counter.happened - told_at)
+
+    seconds, rates = interval_rates(times, np.array(told))
+
+    known = np.isfinite(rates)
+    assert (rates[known] >= 0).all()
+    assert ((rates * seconds)[known] <= np.array(most[1:])[known] * (1 + 1e-9)).all()
+
+
+@given(rounds=st.lists(st.tuples(EVENTS, EVENTS), max_size=30))
+def test_a_total_is_never_more_than_what_happened(rounds: list[tuple[Event, Event]]) -> None:
+    """Whatever its components do; a wrap or a reset may cost some of it, and never adds to it."""
+    total, counters = Accumulator(), (UnrulyCounter(10**9), UnrulyCounter(5))
+    for events in rounds:
+        told = [c.read_after(event) for c, event in zip(counters, events, strict=True)]
+
+        assert 0 <= total.update(told) <= 10**9 + 5 + sum(c.happened for c in counters)
 
 
 _PARTS = st.integers(1, 4).flatmap(

@@ -65,12 +65,19 @@ _STEPS = st.lists(
     length=st.integers(100, 5000),
     line_rate=st.none() | st.integers(1, 10**8),
     longest=st.sampled_from([0.2, math.inf]),
+    gaps=st.sets(st.integers(0, 60), max_size=5),
 )
 def test_a_window_is_what_the_reference_says(
-    steps: list[Sample], start: int, length: int, line_rate: int | None, longest: float
+    steps: list[Sample],
+    start: int,
+    length: int,
+    line_rate: int | None,
+    longest: float,
+    gaps: set[int],
 ) -> None:
     times = np.cumsum([0, *(step[0] for step in steps)]) / 1000
     counter = np.cumsum([10**6, *(step[1] for step in steps)]).astype(float)
+    counter[[at for at in gaps if at < len(counter)]] = math.nan
     samples = list(zip(times.tolist(), counter.tolist(), strict=True))
     window = (start / 1000, (start + length) / 1000)
     expected = _reference(samples, *window, line_rate, longest)
