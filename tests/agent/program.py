@@ -51,6 +51,14 @@ class Roots(Protocol):
     procfs: Path
 
 
+def path_flags(tree: Roots, root: Path) -> tuple[str, ...]:
+    """Return the flags that point a command at *tree*, with its state below *root*."""
+    return (
+        "--paths.sysfs", str(tree.sysfs), "--paths.procfs", str(tree.procfs),
+        "--paths.state", str(root / "state"),
+    )  # fmt: skip
+
+
 class Program:
     """An agent that runs on *tree* while the context is open.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.program import Program, run_command
-from agent.trees import Tree, two_rails
+from agent.program import Program, path_flags, run_command
+from agent.trees import two_rails
 from railwatch.settings import ConfigError, scalar_keys
 from railwatch_agent.settings import (
     AgentSettings,
@@ -124,7 +124,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run_command("run", *_paths(tree, tmp_path), "--server.listen", listen)
+        done = run_command("run", *path_flags(tree, tmp_path), "--server.listen", listen)
 
     _assert_refused(done, f"[server] listen: cannot listen on '{listen}': Address already in use")
 
@@ -133,23 +133,16 @@ def test_an_address_that_is_not_ours_is_one_line(tmp_path: Path) -> None:
     tree = two_rails(tmp_path)
     flags = ("--server.listen", "192.0.2.1:9810", "--server.insecure", "true")
 
-    _assert_refused(run_command("run", *_paths(tree, tmp_path), *flags), "Cannot assign")
+    _assert_refused(run_command("run", *path_flags(tree, tmp_path), *flags), "Cannot assign")
 
 
 def test_a_sysfs_that_is_not_there_is_one_line_of_check(tmp_path: Path) -> None:
     _assert_refused(run_command("check", "--paths.sysfs", str(tmp_path)), "cannot list")
 
 
-def _paths(tree: Tree, root: Path) -> tuple[str, ...]:
-    return (
-        "--paths.sysfs", str(tree.sysfs), "--paths.procfs", str(tree.procfs),
-        "--paths.state", str(root / "state"),
-    )  # fmt: skip
-
-
 def test_check_says_what_would_be_watched_and_changes_nothing(tmp_path: Path) -> None:
     tree = two_rails(tmp_path)
-    done = run_command("check", *_paths(tree, tmp_path))
+    done = run_command("check", *path_flags(tree, tmp_path))
 
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
@@ -165,7 +158,7 @@ def test_check_knows_the_numbers_that_were_given(tmp_path: Path) -> None:
     with Program(tmp_path, tree):
         pass
     tree.remove("rail0")
-    done = run_command("check", *_paths(tree, tmp_path))
+    done = run_command("check", *path_flags(tree, tmp_path))
 
     assert [line[:21] for line in done.stdout.splitlines()] == [
         "rail 0: device=mlx5_0",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `railwatch-agent`: run the agent, check what it would do, forget a rail."""
+"""The command `railwatch-agent`: run it, say what it would do and can read, forget a rail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gc
 import importlib.metadata
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -19,6 +20,9 @@ from railwatch.exposition import CONTENT_TYPE
 from railwatch.settings import ConfigError, describe, scalar_keys
 from railwatch.web import Response, Route, Server
 from railwatch_agent.agent import Agent
+from railwatch_agent.doctor.examination import examine_node
+from railwatch_agent.doctor.machine_readable import render_json
+from railwatch_agent.doctor.table import render_table
 from railwatch_agent.forgetting import ForgetError, forget
 from railwatch_agent.inventory import read_machine, take_stock
 from railwatch_agent.microscope_routes import microscope_routes
@@ -30,6 +34,7 @@ from railwatch_agent.sources.route import default_route_interface
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from railwatch_agent.doctor.examination import Examination
     from railwatch_agent.inventory import Machine
     from railwatch_agent.numbering import Record
 
@@ -80,9 +85,32 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(verb=_run)
     check.set_defaults(verb=_check)
     giving_up.set_defaults(verb=_forget)
-    for command in (run, check, giving_up):
+    for command in (run, check, _add_doctor(verbs), giving_up):
         _add_settings(command)
     return parser
+
+
+def _add_doctor(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    doctor = verbs.add_parser(
+        "doctor",
+        help="say what this node lets the agent read, what not, and why",
+        description="Reads everything once and changes nothing. Exit code 0 if the bytes of a "
+        "rail can be read. Statuses: ok; absent, the hardware or driver does not keep it; denied, "
+        "this user may not; failed, the kernel answered with an error or not at all; off, by "
+        "configuration; missing, a module, package or service. Behind an arrow: what changes it.",
+        allow_abbrev=False,
+    )
+    doctor.add_argument(
+        "--json",
+        dest="verb",
+        action="store_const",
+        const=_doctor_json,
+        default=_doctor,
+        help="print one JSON object in place of the table",
+    )
+    return doctor
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
@@ -108,6 +136,25 @@ def _check(settings: AgentSettings) -> int:
     ]
     sys.stdout.write("\n".join([*lines, "ok"]) + "\n")
     return 0
+
+
+def _doctor(settings: AgentSettings) -> int:
+    """Print what can be read here, as a table."""
+    columns = shutil.get_terminal_size((100, 24)).columns
+    return _examine(settings, lambda examination: render_table(examination, columns))
+
+
+def _doctor_json(settings: AgentSettings) -> int:
+    """Print what can be read here, as JSON."""
+    return _examine(settings, render_json)
+
+
+def _examine(settings: AgentSettings, render: Callable[[Examination], str]) -> int:
+    # What is wrong is in the report, and need not be said twice.
+    logging.disable()
+    examination = examine_node(settings, _version())
+    sys.stdout.write(render(examination))
+    return 0 if examination.watched else 1
 
 
 def _forget(settings: AgentSettings, rail: str, *, force: bool) -> int:

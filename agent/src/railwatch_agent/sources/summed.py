@@ -103,6 +103,11 @@ class SummedCounter:
     def __post_init__(self) -> None:
         self._parts = [_Part(*part) for part in self.parts]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that make it up; once it was read, those of them that are there."""
+        return tuple(part.file.path for part in self._parts)
+
     def read(self) -> int | None:
         """Return the sum, or None if the hardware does not keep it; raises SourceError."""
         found = [part.file.read() for part in self._parts]
