@@ -26,6 +26,16 @@ _BYTES = (RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES)
 _SHOWN = ("railwatch_rail_", "railwatch_rdma_", "railwatch_agent_read_errors_")
 
 
+class Alone(PortCounter):
+    """A counter that is not read together with others, so that a test sees each read."""
+
+    def read(self) -> int | None:
+        """Read, and leave no descriptor for others."""
+        value = super().read()
+        self.close()
+        return value
+
+
 class RdmaNode:
     """Scans, collects and samples when it is told to."""
 

@@ -14,9 +14,9 @@ from agent.program import path_flags, run_command
 from agent.trees import Nic, Tree, scenario, two_rails
 from railwatch.catalogue import METRICS
 from railwatch.catalogue.metric import Scope
-from railwatch_agent.doctor.collectors import node_collectors, rail_collectors
 from railwatch_agent.doctor.examination import Examination, examine_node
 from railwatch_agent.doctor.findings import Finding, Section, Status
+from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.settings import (
     COLLECTORS,
     AgentSettings,
@@ -75,7 +75,7 @@ def test_every_family_of_the_rails_is_accounted_for(tmp_path: Path) -> None:
 
 def test_doctor_has_every_collector_that_the_agent_has(tmp_path: Path) -> None:
     settings = _settings(scenario("mlx5_roce", tmp_path))
-    known = {*rail_collectors(settings, ()), *node_collectors(settings, ())}
+    known = {*rail_collectors(settings, tuple), *node_collectors(settings, tuple)}
 
     assert known == {*COLLECTORS} - {"window"}
 

@@ -1,13 +1,12 @@
 """RDMA ports of all drivers, on scenario trees: what is exposed, and what each trap costs."""
 
-import errno
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.rdma_node import RdmaNode
+from agent.rdma_node import Alone, RdmaNode
 from agent.trees import Tree, scenario
 from agent.unpack import TESTDATA
 from railwatch.catalogue.rail import (
@@ -135,24 +134,7 @@ def test_a_state_without_a_code_costs_that_reading(tmp_path: Path) -> None:
     assert node.values(RAIL_ADMIN_UP) == {(): 1}
 
 
-class _Alone(PortCounter):
-    """A counter that is not read together with others, so that a test sees each read."""
-
-    def read(self) -> int | None:
-        """Read, and leave no descriptor for others."""
-        value = super().read()
-        self.close()
-        return value
-
-
-def test_einval_is_what_the_kernel_says_of_a_speed_that_there_is_not() -> None:
-    with pytest.raises(OSError, match=r".") as caught:
-        Path("/sys/class/net/lo/speed").read_bytes()
-
-    assert caught.value.errno == errno.EINVAL
-
-
-class _Failing(_Alone):
+class _Failing(Alone):
     """A driver that answers EIO for one counter."""
 
     def read(self) -> int | None:
@@ -167,7 +149,7 @@ def test_a_part_of_a_sum_that_fails_for_a_while_makes_no_fall_and_no_burst(tmp_p
 
     class Flaky(_Failing):
         def read(self) -> int | None:
-            return super().read() if is_failing[0] else _Alone.read(self)
+            return super().read() if is_failing[0] else Alone.read(self)
 
     node = RdmaNode(tmp_path, scenario("mlx5_roce_degraded", tmp_path / "node"), open_counter=Flaky)
     found = [node.values(RAIL_FAULTS)[("retransmit",)]]
@@ -184,7 +166,7 @@ def test_a_counter_whose_read_is_slow_backs_off_and_the_others_do_not(tmp_path: 
     """5 ms, as where the driver asks its firmware: each ten seconds is enough."""
     reads = dict.fromkeys(("packet_seq_err", "local_ack_timeout_err"), 0)
 
-    class Slow(_Alone):
+    class Slow(Alone):
         def read(self) -> int | None:
             name = Path(self.path).name
             if name in reads:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent import drivers
-from agent.rdma_node import RdmaNode
+from agent.rdma_node import Alone, RdmaNode
 from agent.trees import scenario
 from railwatch.catalogue import METRICS
 from railwatch.catalogue.metric import MetricType, Scope
@@ -24,7 +24,6 @@ from railwatch_agent.collectors.ethtool_tables import TABLES
 from railwatch_agent.inventory import SETTLE_SECONDS, read_machine, take_stock
 from railwatch_agent.numbering import Book
 from railwatch_agent.settings import RailSettings
-from railwatch_agent.sources.infiniband import PortCounter
 
 _PORT = "class/infiniband/mlx5_0/ports/1"
 
@@ -139,7 +138,7 @@ def test_trap_8_a_job_multiplies_no_series() -> None:
     assert [spec.name for spec in labelled if spec.type is not MetricType.INFO] == []
 
 
-class _Noted(PortCounter):
+class _Noted(Alone):
     """Notes each time that a file is opened or read."""
 
     reads: list[str]

@@ -15,26 +15,17 @@ from typing import TYPE_CHECKING
 
 from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.node import AGENT_MICROSCOPE_ACTIVE
-from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
-from railwatch_agent.collectors.host import HostCollector
-from railwatch_agent.collectors.infiniband import InfinibandCollector
-from railwatch_agent.collectors.neighbor import NeighborCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
-from railwatch_agent.collectors.pcie import PcieCollector
-from railwatch_agent.collectors.tcp import TcpCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.inventory import Inventory
 from railwatch_agent.microscope import Microscope
 from railwatch_agent.numbering import BookFile
 from railwatch_agent.rail_bytes import byte_counters
+from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
-from railwatch_agent.sources.addresses import AddressReader
-from railwatch_agent.sources.host import HostSource
-from railwatch_agent.sources.lldp import LldpReader
 from railwatch_agent.sources.qdisc import QueueReader
-from railwatch_agent.sources.topology import TopologyFile
 from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.tape import Tape
 from railwatch_agent.throttle import Throttle
@@ -91,9 +82,9 @@ class Agent:
             line_rate=self._line_rate,
             clock=clock,
         )
-        self._netdevs: dict[int, NetdevCollector] = {}
         self._of_rails: dict[tuple[str, int], Collector] = {}
-        self._for_rail = self._rail_makers(settings)
+        makers = rail_collectors(settings, self.inventory.rails)
+        self._for_rail = {n: make for n, make in makers.items() if n not in self._disabled}
         self._for_node = self._node_collectors(settings)
         self._workers = Workers(clock=clock)
         self._throttle = Throttle(settings.sampler.cpu_budget_ratio)
@@ -167,9 +158,8 @@ class Agent:
 
     def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
         """The collectors of which there is one a node, those left out that are disabled."""
-        topology = settings.topology
         makers: dict[str, Callable[[], Collector]] = {
-            "window": lambda: WindowCollector(
+            WindowCollector.name: lambda: WindowCollector(
                 tape=self._tape,
                 rails=self.inventory.rails,
                 line_rate=self._line_rate,
@@ -177,21 +167,11 @@ class Agent:
                 window_seconds=settings.sampler.window_seconds,
                 clock=self._clock,
             ),
-            "tcp": lambda: TcpCollector(
-                RailAddresses(self.inventory.rails, AddressReader()),
-                monotonic=self._clock.monotonic,
-            ),
-            "host": lambda: HostCollector(HostSource(Path(settings.paths.procfs))),
-            "neighbor": lambda: NeighborCollector(
-                self.inventory.rails,
-                file=None if topology.file is None else TopologyFile(Path(topology.file)),
-                lldp=LldpReader(Path(topology.lldp_socket)) if topology.lldp_socket else None,
-            ),
+            **node_collectors(settings, self.inventory.rails),
         }
         return [make() for name, make in makers.items() if name not in self._disabled]
 
     def _rail_collectors(self) -> Iterator[Collector]:
-        """The collectors of which there is one a rail, so that a driver that hangs hides one."""
         for rail in self.inventory.rails():
             for name, make in self._for_rail.items():
                 key = (name, rail.number)
@@ -199,32 +179,11 @@ class Agent:
                     self._of_rails[key] = make(rail.number)
                 yield self._of_rails[key]
 
-    def _rail_makers(self, settings: AgentSettings) -> dict[str, Callable[[int], Collector]]:
-        rails = self.inventory.rails
-        makers: dict[str, Callable[[int], Collector]] = {
-            NetdevCollector.name: self._netdev,
-            InfinibandCollector.name: lambda number: InfinibandCollector(
-                number, rails=rails, sysfs=self._sysfs, allowed=settings.rdma.counters
-            ),
-            EthtoolCollector.name: lambda number: EthtoolCollector(
-                number, rails=rails, allowed=settings.ethtool.statistics
-            ),
-            PcieCollector.name: lambda number: PcieCollector(
-                number, rails=rails, sysfs=self._sysfs
-            ),
-        }
-        return {name: make for name, make in makers.items() if name not in self._disabled}
-
-    def _netdev(self, number: int) -> NetdevCollector:
-        collector = NetdevCollector(number, rails=self.inventory.rails, sysfs=self._sysfs)
-        self._netdevs[number] = collector
-        return collector
-
     def _line_rate(self, rail: Rail) -> float | None:
         if rail.line_rate_override is not None:
             return rail.line_rate_override
-        collector = self._netdevs.get(rail.number)
-        return None if collector is None else collector.line_rate
+        collector = self._of_rails.get((NetdevCollector.name, rail.number))
+        return collector.line_rate if isinstance(collector, NetdevCollector) else None
 
     def _station(self, rail: Rail, tape: Tape) -> RailStation:
         return RailStation(
@@ -237,24 +196,6 @@ class Agent:
 
     def _count_read_error(self) -> None:
         self._read_errors += 1
-
-
-class RailAddresses:
-    """The rails' labels by their IP addresses."""
-
-    def __init__(self, rails: Callable[[], tuple[Rail, ...]], reader: AddressReader) -> None:
-        self._rails = rails
-        self._reader = reader
-
-    def __call__(self) -> dict[str, tuple[str, str]]:
-        """Return the labels as of now; raises SourceError."""
-        addresses = self._reader.read()
-        return {
-            address: rail.labels
-            for rail in self._rails()
-            if rail.ifindex is not None
-            for address in addresses.get(rail.ifindex, ())
-        }
 
 
 def _tape_capacity(sampler: SamplerSettings) -> int:

@@ -108,6 +108,7 @@ class CounterSet:
         self._rounds += 1
         if self._rounds % _CARE_EVERY_ROUNDS == 0 or not self._are_read_together():
             yield from self._read_with_care()
+            return
         for series in self._series:
             if series.sample is not None:
                 yield series.sample
@@ -138,12 +139,15 @@ class CounterSet:
         for series in moved:
             series.update()
 
-    def _read_with_care(self) -> Iterator[ReadFailure]:
-        began = self._monotonic()
-        failures = [failure for series in self._series for failure in series.read()]
-        yield from failures
-        self._together = None
-        if failures or self._monotonic() - began > _SLOW_SECONDS:
+    def _read_with_care(self) -> Iterator[Sample | ReadFailure]:
+        began, self._together, has_failed = self._monotonic(), None, False
+        for series in self._series:
+            for failure in series.read():
+                has_failed = True
+                yield failure
+            if series.sample is not None:
+                yield series.sample
+        if has_failed or self._monotonic() - began > _SLOW_SECONDS:
             return
         known = [(series, *at_reading) for series in self._series for at_reading in series.known()]
         self._owners = [(series, at) for series, at, _ in known]

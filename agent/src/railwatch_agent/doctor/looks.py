@@ -12,13 +12,13 @@ from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.rail import RAIL_NEIGHBOR_INFO, RAIL_QUEUE_DROPS, RAIL_QUEUE_OCCUPIED
 from railwatch_agent.collectors.neighbor import NeighborCollector
 from railwatch_agent.doctor.checks import Answer, answer_of
-from railwatch_agent.doctor.collectors import node_collectors, rail_collectors
 from railwatch_agent.doctor.deadline import ask_all
 from railwatch_agent.doctor.fast import byte_samples, fast_findings, take_samples
 from railwatch_agent.doctor.findings import TROUBLE, Finding, Section, Status
 from railwatch_agent.doctor.metrics import metric_findings
 from railwatch_agent.doctor.neighbors import ask_lldp
 from railwatch_agent.doctor.readings import Heard, hear_all
+from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.sources.qdisc import QueueReader
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def _collectors(
     settings: AgentSettings, rails: tuple[Rail, ...]
 ) -> Iterator[tuple[Collector, int | None]]:
     disabled = settings.collectors.disable
-    for name, make in node_collectors(settings, rails).items():
+    for name, make in node_collectors(settings, lambda: rails).items():
         if name not in disabled:
             yield make(), None
-    for name, make_for in rail_collectors(settings, rails).items():
+    for name, make_for in rail_collectors(settings, lambda: rails).items():
         if name not in disabled:
             for rail in rails:
                 yield make_for(rail.number), rail.number

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's collectors, made for one round each.
+"""Which collectors there are, and what each is made of: for the agent, and for its doctor.
 
-All but the window's, which has nothing to read but the tape.
+All but the window's, which reads nothing but the tape.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from railwatch_agent.agent import RailAddresses
 from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.host import HostCollector
 from railwatch_agent.collectors.infiniband import InfinibandCollector
@@ -33,34 +32,55 @@ if TYPE_CHECKING:
 
 
 def rail_collectors(
-    settings: AgentSettings, rails: tuple[Rail, ...]
+    settings: AgentSettings, rails: Callable[[], tuple[Rail, ...]]
 ) -> dict[str, Callable[[int], Collector]]:
-    """Return by name what makes the collector of the rail of a number."""
+    """Return by name what makes the collector of the rail of a number.
+
+    There is one a rail, so that a driver that hangs hides its own rail only.
+    """
     sysfs = Path(settings.paths.sysfs)
     rdma, ethtool = settings.rdma.counters, settings.ethtool.statistics
     return {
-        NetdevCollector.name: partial(NetdevCollector, rails=lambda: rails, sysfs=sysfs),
+        NetdevCollector.name: partial(NetdevCollector, rails=rails, sysfs=sysfs),
         InfinibandCollector.name: partial(
-            InfinibandCollector, rails=lambda: rails, sysfs=sysfs, allowed=rdma
+            InfinibandCollector, rails=rails, sysfs=sysfs, allowed=rdma
         ),
-        EthtoolCollector.name: partial(EthtoolCollector, rails=lambda: rails, allowed=ethtool),
-        PcieCollector.name: partial(PcieCollector, rails=lambda: rails, sysfs=sysfs),
+        EthtoolCollector.name: partial(EthtoolCollector, rails=rails, allowed=ethtool),
+        PcieCollector.name: partial(PcieCollector, rails=rails, sysfs=sysfs),
     }
 
 
 def node_collectors(
-    settings: AgentSettings, rails: tuple[Rail, ...]
+    settings: AgentSettings, rails: Callable[[], tuple[Rail, ...]]
 ) -> dict[str, Callable[[], Collector]]:
     """Return by name what makes the collectors of which there is one a node."""
     topology = settings.topology
     return {
         TcpCollector.name: lambda: TcpCollector(
-            RailAddresses(lambda: rails, AddressReader()), monotonic=time.monotonic
+            RailAddresses(rails, AddressReader()), monotonic=time.monotonic
         ),
         HostCollector.name: lambda: HostCollector(HostSource(Path(settings.paths.procfs))),
         NeighborCollector.name: lambda: NeighborCollector(
-            lambda: rails,
+            rails,
             file=None if topology.file is None else TopologyFile(Path(topology.file)),
             lldp=LldpReader(Path(topology.lldp_socket)) if topology.lldp_socket else None,
         ),
     }
+
+
+class RailAddresses:
+    """The rails' labels by their IP addresses."""
+
+    def __init__(self, rails: Callable[[], tuple[Rail, ...]], reader: AddressReader) -> None:
+        self._rails = rails
+        self._reader = reader
+
+    def __call__(self) -> dict[str, tuple[str, str]]:
+        """Return the labels as of now; raises SourceError."""
+        addresses = self._reader.read()
+        return {
+            address: rail.labels
+            for rail in self._rails()
+            if rail.ifindex is not None
+            for address in addresses.get(rail.ifindex, ())
+        }
