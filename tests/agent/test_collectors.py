@@ -245,7 +245,7 @@ def test_one_part_of_the_host_that_cannot_be_read_costs_that_part(tmp_path: Path
 
     failed = [reading.what for reading in readings if isinstance(reading, ReadFailure)]
     assert failed == ["processor", "io pressure"]
-    assert len(readings) == 5
+    assert len(readings) == 7
 
 
 def test_what_can_be_disabled_is_what_there_is() -> None:

@@ -52,6 +52,24 @@ def interval_rates(
     return seconds, np.where(known, grown, np.nan) / np.where(known, seconds, 1.0)
 
 
+def unwrapped(before: int | None, reading: int, bits: int) -> int:
+    """Return what a counter of so many bits would say had it more; *before* was returned last.
+
+    A fall is a wrap if the counter then grew by less than half its range, else it is a reset and a
+    fall of the answer too. A wrap can only be told of a counter that is read at least twice in the
+    time in which it could wrap.
+
+    >>> unwrapped(2**32 - 10, 5, bits=32) - 2**32
+    5
+    >>> unwrapped(7000, 5, bits=32)
+    5
+    """
+    if before is None:
+        return reading
+    grown = (reading - before) % (1 << bits)
+    return before + grown if grown < 1 << bits - 1 else reading
+
+
 class Accumulator:
     """The total of a counter that several components make up, each of which may be reset alone.
 

@@ -27,6 +27,19 @@ HOST_PRESSURE = MetricSpec(
     scale=0.01,
     values=PRESSURE_RESOURCES,
 )
+HOST_SOFTNET_DROPPED = MetricSpec(
+    f"{PREFIX}host_softnet_dropped_total",
+    MetricType.COUNTER,
+    "Packets dropped because a processor's queue of received ones was full, all processors "
+    "added up.",
+    source="/proc/net/softnet_stat, dropped",
+)
+HOST_SOFTNET_SQUEEZED = MetricSpec(
+    f"{PREFIX}host_softnet_squeezed_total",
+    MetricType.COUNTER,
+    "Times that a processor had more received packets to handle than it was given time for.",
+    source="/proc/net/softnet_stat, time_squeeze",
+)
 
 
 def _agent(

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host around the rails: processor and memory (psutil) and pressure (kernel: psi.rst)."""
+"""The host around the rails: processor and memory (psutil), pressure (kernel: psi.rst), softnet.
+
+/proc/net/softnet_stat (net/core/net-procfs.c) has a line for each processor that is online, of
+hexadecimal numbers of 32 bits: packets processed, dropped, time_squeeze, and more the newer the
+kernel. The thirteenth, on newer kernels, is the processor's own number. Where that is missing, the
+numbers of the lines stand for it, which are wrong once a processor has gone offline.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import psutil
 
@@ -12,10 +18,44 @@ from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+T = TypeVar("T")
+
 _SOME_AVG10 = re.compile(r"^some avg10=(\d+(?:\.\d+)?)", re.MULTILINE)
+_SOFTNET_DROPPED: Final = 1
+_SOFTNET_SQUEEZED: Final = 2
+_SOFTNET_PROCESSOR: Final = 12
+SOFTNET_BITS: Final = 32
+# More processors than Linux can be built for; a number beyond is none.
+_MOST_PROCESSORS: Final = 8192
+
+
+class Softnet(NamedTuple):
+    """What one processor did with received packets since boot; both wrap."""
+
+    dropped: int
+    squeezed: int
+
+
+def parse_softnet(text: str) -> dict[int, Softnet]:
+    """Return the counters of each processor.
+
+    >>> parse_softnet("0000ffff 00000002 0000000a")
+    {0: Softnet(dropped=2, squeezed=10)}
+    """
+    found: dict[int, Softnet] = {}
+    for number, line in enumerate(text.splitlines()):
+        columns = [int(word, 16) for word in line.split()]
+        if len(columns) <= _SOFTNET_SQUEEZED:
+            raise ValueError(f"{len(columns)} columns in {line[:80]!r}")
+        has_number = len(columns) > _SOFTNET_PROCESSOR
+        processor = columns[_SOFTNET_PROCESSOR] if has_number else number
+        if not 0 <= processor < _MOST_PROCESSORS:
+            raise ValueError(f"processor {processor} in {line[:80]!r}")
+        found[processor] = Softnet(columns[_SOFTNET_DROPPED], columns[_SOFTNET_SQUEEZED])
+    return found
 
 
 def parse_pressure(text: str) -> float:
@@ -73,11 +113,18 @@ class HostSource:
 
     def pressure_percent(self, resource: str) -> float | None:
         """Percentage of the last 10 s in which some task waited; None without pressure figures."""
-        path = self._procfs / "pressure" / resource
+        return self._parsed("pressure", resource, parse=parse_pressure)
+
+    def softnet(self) -> dict[int, Softnet] | None:
+        """Return the counters of each processor that is online; None without such figures."""
+        return self._parsed("net", "softnet_stat", parse=parse_softnet)
+
+    def _parsed(self, *names: str, parse: Callable[[str], T]) -> T | None:
+        path = self._procfs.joinpath(*names)
         text = read_text(path)
         if text is None:
             return None
         try:
-            return parse_pressure(text)
+            return parse(text)
         except ValueError as exc:
             raise SourceError(f"cannot parse {path}: {exc}") from exc
