@@ -31,13 +31,17 @@ def _rules() -> Iterator[Rule]:
             yield from group["rules"]
 
 
-def _alert_cases() -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Return the unit tests as alert → (case, test); their names are `Alert: case`."""
+def _alerts() -> list[Rule]:
+    return [rule for rule in _rules() if "alert" in rule]
+
+
+def _cases() -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Return the unit tests as rule → (case, test); their names are `Rule: case`."""
     cases: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for path in _TEST_FILES:
         for test in _load(path)["tests"]:
-            alert, _, case = test["name"].partition(": ")
-            cases.setdefault(alert, []).append((case, test))
+            rule, _, case = test["name"].partition(": ")
+            cases.setdefault(rule, []).append((case, test))
     return cases
 
 
@@ -54,7 +58,7 @@ def _run(*argv: str | Path) -> str:
     return done.stdout
 
 
-_ALERTS = [pytest.param(rule, id=rule["alert"]) for rule in _rules()]
+_ALERTS = [pytest.param(rule, id=rule["alert"]) for rule in _alerts()]
 
 
 def test_promtool_accepts_the_rules() -> None:
@@ -108,14 +112,14 @@ def test_an_alert_leads_to_its_own_heading_of_the_runbook(rule: Rule) -> None:
 def test_the_runbook_has_no_heading_without_an_alert() -> None:
     headings = re.findall(r"^## (.+)$", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
-    assert sorted(headings) == sorted(rule["alert"] for rule in _rules())
+    assert sorted(headings) == sorted(rule["alert"] for rule in _alerts())
 
 
 @pytest.mark.parametrize("rule", _ALERTS)
 def test_an_alert_is_tested_to_fire_not_yet_and_not_any_more(rule: Rule) -> None:
     """The names are checked, and that each case expects what its name says."""
     name = rule["alert"]
-    cases = {case: test for case, test in _alert_cases().get(name, []) if case in _CASES}
+    cases = {case: test for case, test in _cases().get(name, []) if case in _CASES}
 
     assert cases.keys() == _CASES
     assert any(_expected(cases["fires"], name)), "expects no alert"
@@ -131,7 +135,7 @@ def test_labels_are_identity_only(rule: Rule) -> None:
     name = rule["alert"]
     seen = {
         label
-        for _, test in _alert_cases()[name]
+        for _, test in _cases()[name]
         for alerts in _expected(test, name)
         for alert in alerts
         for label in alert["exp_labels"]
@@ -141,8 +145,8 @@ def test_labels_are_identity_only(rule: Rule) -> None:
     assert seen - {"severity"} <= _IDENTITY
 
 
-def test_every_unit_test_belongs_to_an_alert() -> None:
-    assert _alert_cases().keys() == {rule["alert"] for rule in _rules()}
+def test_every_rule_is_tested_and_every_unit_test_belongs_to_a_rule() -> None:
+    assert _cases().keys() == {rule.get("alert", rule.get("record")) for rule in _rules()}
 
 
 @pytest.mark.parametrize("rule", _ALERTS)
@@ -166,7 +170,7 @@ def test_inhibition_never_matches_through_a_missing_label() -> None:
 def test_inhibition_names_alerts_that_exist() -> None:
     text = ALERTMANAGER_CONFIG.read_text(encoding="utf-8")
 
-    assert set(re.findall(r"Railwatch\w+", text)) <= {rule["alert"] for rule in _rules()}
+    assert set(re.findall(r"Railwatch\w+", text)) <= {rule["alert"] for rule in _alerts()}
 
 
 @pytest.mark.parametrize("path", [*_RULE_FILES, *_TEST_FILES], ids=lambda path: path.name)

@@ -219,7 +219,8 @@ RAIL_PAUSE_SECONDS = _rail_by(
 RAIL_FEC_CORRECTED_BITS = _rail(
     "fec_corrected_bits_total",
     MetricType.COUNTER,
-    "Bits corrected by FEC; normal on PAM4 links, no fault by itself.",
+    "Bits corrected by FEC; normal on PAM4 links, no fault by itself. As a share of the received "
+    "bits it is the error ratio before FEC: railwatch:rail_pre_fec_error:ratio of the rules.",
     source="ethtool: mlx5 rx_corrected_bits_phy, bnxt rx_corrected_bits; else netlink FEC_GET",
 )
 RAIL_RECEIVED_BITS = _rail(
