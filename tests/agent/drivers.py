@@ -51,7 +51,12 @@ def bnxt() -> dict[str, int]:
 def ionic() -> dict[str, int]:
     """A Pensando port."""
     found = {"tx_packets": 1, "rx_packets": 2, "frames_rx_ok": 100, "frames_rx_bad_fcs": 1}
-    return found | {"frames_rx_pripause": 9, "frames_tx_pripause": 8, "frames_rx_dropped": 5}
+    found |= {"frames_rx_pripause": 9, "frames_tx_pripause": 8, "frames_rx_dropped": 5}
+    for priority in _PRIORITIES:
+        found |= {f"frames_rx_pri_{priority}": 12, f"frames_tx_pri_{priority}": 11}
+        found |= {f"tx_pripause_{priority}_1us_count": 0, f"rx_pripause_{priority}_1us_count": 0}
+    found |= {"rx_pripause_3_1us_count": 1_500_000, "tx_pripause_3_1us_count": 125_000}
+    return found | {"rx_pause_1us_count": 250_000, "rx_bits_phy": 10**15}
 
 
 class FakeStatistics:

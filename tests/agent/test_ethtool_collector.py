@@ -153,10 +153,12 @@ def test_bnxt() -> None:
     }
 
 
-def test_a_driver_that_counts_pause_frames_only_has_no_seconds() -> None:
+def test_ionic() -> None:
+    """A pause of the port is none of a priority, and is added to theirs."""
     readings = _Ethtool(drivers.ionic(), driver="ionic").collect()
 
-    assert values(readings, RAIL_PAUSE_SECONDS) == {}
+    assert values(readings, RAIL_PAUSE_SECONDS) == {("receive",): 1.75, ("transmit",): 0.125}
+    assert value(readings, RAIL_RECEIVED_BITS) == 10**15
     assert values(readings, RAIL_FAULTS) == {("port_receive_discard",): 5}
 
 

@@ -214,7 +214,7 @@ RAIL_PAUSE_SECONDS = _rail_by(
     "Time paused, all priorities added up. receive: told to stop sending; transmit: this host "
     "could not absorb and told its peer to stop.",
     "ethtool: mlx5 *_prio*_pause_duration, else *_global_pause_duration; bnxt "
-    "pfc_pri*_*_duration_us (microseconds)",
+    "pfc_pri*_*_duration_us; ionic *_pripause_*_1us_count and rx_pause_1us_count (microseconds)",
 )
 RAIL_FEC_CORRECTED_BITS = _rail(
     "fec_corrected_bits_total",
@@ -227,7 +227,7 @@ RAIL_RECEIVED_BITS = _rail(
     "received_bits_total",
     MetricType.COUNTER,
     "Bits received on the wire, idle time included: what corrected bits are a share of.",
-    source="ethtool: mlx5 rx_bits_phy",
+    source="ethtool: mlx5 and ionic rx_bits_phy",
 )
 RAIL_PCIE_STALLED = _rail_by(
     "direction",

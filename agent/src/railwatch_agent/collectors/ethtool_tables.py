@@ -100,8 +100,15 @@ _BNXT: Final[Table] = (
     _fault(Fault.PORT_RECEIVE_DISCARD, _each_priority("rx_discard_packets_cos{}")),
 )
 
-# It counts pause frames and not for how long.
-_IONIC: Final[Table] = (_fault(Fault.PORT_RECEIVE_DISCARD, ("frames_rx_dropped",)),)
+# The one that is no priority's is of global pause, which a port has instead of theirs.
+_IONIC: Final[Table] = (
+    *_pauses(
+        ((*_each_priority("rx_pripause_{}_1us_count"), "rx_pause_1us_count"),),
+        (_each_priority("tx_pripause_{}_1us_count"),),
+    ),
+    Rule(RAIL_RECEIVED_BITS, (), (("rx_bits_phy",),)),
+    _fault(Fault.PORT_RECEIVE_DISCARD, ("frames_rx_dropped",)),
+)
 
 TABLES: Final[dict[str, Table]] = {"mlx5_core": _MLX5, "bnxt_en": _BNXT, "ionic": _IONIC}
 
