@@ -58,6 +58,11 @@ _MISTAKES = {
     "no name": ("[ethtool]\nstatistics = ['']", "statistics: a name has 1 to 32 bytes, got ''"),
     "long name": (f"[ethtool]\nstatistics = ['{'x' * 33}']", "a name has 1 to 32 bytes"),
     "name twice": ("[ethtool]\nstatistics = ['a', 'a']", "statistics: 'a' is named 2 times"),
+    "no priority": (
+        "[ethtool]\npriorities = [3, 8]",
+        "priorities[1]: must be between 0 and 7, got 8",
+    ),
+    "priority twice": ("[ethtool]\npriorities = [3, 3]", "priorities: 3 is named 2 times"),
     "path in place of a counter": ("[rdma]\ncounters = ['a/b']", "the name of a file has no '/'"),
     "counter twice": ("[rdma]\ncounters = ['a', 'a']", "counters: 'a' is named 2 times"),
     "public address": ("[server]\nlisten = '0.0.0.0:9810'", "insecure = true"),

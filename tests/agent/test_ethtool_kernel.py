@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from railwatch_agent.collectors.doors import Doors, kernel_doors
 from railwatch_agent.sources.ethtool import EthtoolControl, StatisticsReader, parse_names
-from railwatch_agent.sources.fec import FecReader
+from railwatch_agent.sources.link import LinkModes, LinkState
 
 # No device has it: indexes are given in the order of creation.
 _NOBODY = 2**31 - 1
@@ -18,13 +19,25 @@ _NOBODY = 2**31 - 1
 _IN_NAMESPACE = """
 import socket
 from agent.test_ethtool_kernel import names_of
+from railwatch_agent.collectors.doors import kernel_doors
 from railwatch_agent.sources.ethtool import StatisticsReader
-from railwatch_agent.sources.fec import FecReader
 index = socket.if_nametoindex("veth0")
 names = names_of("veth0")
 print(StatisticsReader(names).read(index)["peer_ifindex"], socket.if_nametoindex("veth1"))
 print(StatisticsReader(("peer_ifindex",)).read(index).keys() == {"peer_ifindex"}, len(names) > 1)
-print(FecReader().read(index))
+print(kernel_doors().fec(index))
+"""
+
+_SETTINGS = """
+import socket, subprocess
+from railwatch_agent.collectors.doors import kernel_doors
+doors, index = kernel_doors(), socket.if_nametoindex("veth0")
+print(doors.link_modes(index), doors.port(index), doors.link_state(index), sep="|")
+subprocess.run(["ip", "link", "set", "veth1", "up"], check=True)
+print(doors.link_state(index))
+print(doors.pause(index), doors.pfc(index))
+subprocess.run(["ip", "link", "del", "veth0"], check=True)
+print(doors.link_modes(index), doors.link_state(index), doors.pfc(index))
 """
 
 _AGENT = """
@@ -59,19 +72,25 @@ def test_the_loopback_has_no_statistics_and_no_fec() -> None:
     index = socket.if_nametoindex("lo")
 
     assert StatisticsReader(("rx_packets",)).read(index) is None
-    assert FecReader().read(index) is None
+    assert kernel_doors().fec(index) is None
 
 
 def test_an_interface_that_is_not_there_is_absent() -> None:
     assert StatisticsReader(("rx_packets",)).read(_NOBODY) is None
-    assert FecReader().read(_NOBODY) is None
+    assert _settings(kernel_doors(), _NOBODY) == [None] * 6
 
 
 def test_every_device_of_this_machine_answers_or_has_nothing() -> None:
     """Whatever they are: no door raises, and none makes a number up for a name nobody has."""
     for index, _ in socket.if_nameindex():
         assert StatisticsReader(("no such name",)).read(index) in (None, {})
-        FecReader().read(index)
+        _settings(kernel_doors(), index)
+
+
+def _settings(doors: Doors, index: int) -> list[object]:
+    """Ask all that needs no privilege."""
+    asked = (doors.fec, doors.link_modes, doors.link_state, doors.port, doors.pause, doors.pfc)
+    return [ask(index) for ask in asked]
 
 
 def _in_namespaces(script: str) -> list[str]:
@@ -103,6 +122,17 @@ def test_a_veth_tells_its_peer() -> None:
 
     assert len(set(peer.split())) == 1
     assert (none, fec) == ("True True", "None")
+
+
+def test_a_veth_tells_its_settings() -> None:
+    """It has neither FEC nor pause settings, and its link is down until its peer is up."""
+    set_up, connected, absent, gone = _in_namespaces(_SETTINGS)
+
+    modes = LinkModes(autonegotiates=False, duplex="full", lanes=None)
+    assert set_up == f"{modes}|twisted_pair|{LinkState(is_up=False, down_reason=None)}"
+    assert connected == str(LinkState(is_up=True, down_reason=None))
+    assert absent == "None None"
+    assert gone == "None None None"
 
 
 def test_an_agent_exposes_what_is_allowed(tmp_path: Path) -> None:

@@ -39,13 +39,14 @@ def rail_collectors(
     There is one a rail, so that a driver that hangs hides its own rail only.
     """
     sysfs = Path(settings.paths.sysfs)
-    rdma, ethtool = settings.rdma.counters, settings.ethtool.statistics
     return {
         NetdevCollector.name: partial(NetdevCollector, rails=rails, sysfs=sysfs),
         InfinibandCollector.name: partial(
-            InfinibandCollector, rails=rails, sysfs=sysfs, allowed=rdma
+            InfinibandCollector, rails=rails, sysfs=sysfs, allowed=settings.rdma.counters
         ),
-        EthtoolCollector.name: partial(EthtoolCollector, rails=rails, allowed=ethtool),
+        EthtoolCollector.name: partial(
+            EthtoolCollector, rails=rails, settings=settings.ethtool
+        ),
         PcieCollector.name: partial(PcieCollector, rails=rails, sysfs=sysfs),
     }
 

@@ -121,10 +121,17 @@ _STATISTIC_NAME_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class EthtoolSettings:
-    """`[ethtool]`: what is exposed of the drivers' own statistics."""
+    """`[ethtool]`: what is exposed of what drivers tell."""
 
     statistics: tuple[str, ...] = key(
         (), doc="Names, each exact, of driver statistics to expose of every rail as they are."
+    )
+    priorities: tuple[int, ...] = key(
+        (),
+        doc="Priorities whose pauses are counted apart, four series each and rail; by default the "
+        "first that priority flow control is enabled for.",
+        minimum=0,
+        maximum=7,
     )
 
     def __post_init__(self) -> None:
@@ -133,9 +140,8 @@ class EthtoolSettings:
                 raise ConfigError(
                     f"statistics: a name has 1 to {_STATISTIC_NAME_BYTES} bytes, got {name!r}"
                 )
-        for name, count in Counter(self.statistics).items():
-            if count > 1:
-                raise ConfigError(f"statistics: {name!r} is named {count} times")
+        _refuse_repeated(self.statistics, "statistics")
+        _refuse_repeated(self.priorities, "priorities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +157,7 @@ class RdmaSettings:
         for name in self.counters:
             if not name.strip() or "/" in name or name in {".", ".."}:
                 raise ConfigError(f"counters: the name of a file has no '/', got {name!r}")
-        for name, count in Counter(self.counters).items():
-            if count > 1:
-                raise ConfigError(f"counters: {name!r} is named {count} times")
+        _refuse_repeated(self.counters, "counters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,12 @@ class AgentSettings:
     def __post_init__(self) -> None:
         _refuse_double((rail.device for rail in self.rails), "device")
         _refuse_double((rail.rail for rail in self.rails if rail.rail is not None), "rail")
+
+
+def _refuse_repeated(values: Iterable[object], name: str) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ConfigError(f"{name}: {value!r} is named {count} times")
 
 
 def _refuse_double(values: Iterable[object], name: str) -> None:

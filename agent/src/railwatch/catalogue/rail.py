@@ -216,6 +216,54 @@ RAIL_PAUSE_SECONDS = _rail_by(
     "ethtool: mlx5 *_prio*_pause_duration, else *_global_pause_duration; bnxt "
     "pfc_pri*_*_duration_us; ionic *_pripause_*_1us_count and rx_pause_1us_count (microseconds)",
 )
+
+
+def _by_priority(what: str, text: str, source: str) -> MetricSpec:
+    """Return a family of each priority that is watched; by default at most one of a rail is."""
+    return MetricSpec(
+        f"{PREFIX}rail_priority_pause_{what}_total",
+        MetricType.COUNTER,
+        text,
+        (*_RAIL, "priority", "direction"),
+        Scope.RAIL,
+        source,
+        values=tuple(Direction),
+    )
+
+
+RAIL_PRIORITY_PAUSE_FRAMES = _by_priority(
+    "frames",
+    "Pause frames of a priority: those named in [ethtool] priorities, else the first that priority "
+    "flow control is enabled for. Directions are those of the frames.",
+    "ethtool: mlx5 *_prio*_pause, bnxt *_pfc_ena_frames_pri*; priorities: netlink DCB_CMD_IEEE_GET",
+)
+RAIL_PRIORITY_PAUSE_SECONDS = _by_priority(
+    "seconds",
+    "Time paused of a priority, chosen as for frames. Directions are those of pause_seconds_total.",
+    "ethtool: mlx5 *_prio*_pause_duration, bnxt pfc_pri*_*_duration_us, ionic "
+    "*_pripause_*_1us_count (microseconds)",
+)
+RAIL_LINK_INFO = _rail(
+    "link_info",
+    MetricType.INFO,
+    "How a rail's link is set up, and why it is down. down_reason: empty while it is up, unknown "
+    "where the driver does not tell. pause is global pause, pfc the priorities of priority flow "
+    "control. Empty: not told; fec and lanes are so while the link is down.",
+    labels=(
+        *_RAIL,
+        "autonegotiation",
+        "duplex",
+        "lanes",
+        "fec",
+        "port",
+        "pause",
+        "pause_autonegotiation",
+        "pfc",
+        "down_reason",
+    ),
+    source="ethtool by netlink: LINKMODES_GET, LINKINFO_GET, LINKSTATE_GET, FEC_GET, PAUSE_GET; "
+    "DCB_CMD_IEEE_GET. Settings are read every 60 s, the state of the link every 5 s",
+)
 RAIL_FEC_CORRECTED_BITS = _rail(
     "fec_corrected_bits_total",
     MetricType.COUNTER,

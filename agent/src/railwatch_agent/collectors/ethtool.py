@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rail's driver keeps beyond the kernel's common counters: pauses, FEC, the port's faults.
+"""What a rail's driver tells beyond the kernel's common counters: its own, and settings.
 
 Reading takes the driver milliseconds under a lock that all of the network's configuration shares,
 so it is done seldom, and more seldom where it is slow. Optics (power, temperature) are in module
@@ -9,40 +9,28 @@ EEPROM, which the kernel reads out for CAP_NET_ADMIN only: not read here.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-from railwatch.catalogue.metric import MetricType, ReadFailure, Sample
-from railwatch.catalogue.rail import ETHTOOL_STATISTIC, RAIL_FAULTS, RAIL_FEC_CORRECTED_BITS, Fault
-from railwatch_agent.collectors.ethtool_tables import TABLES, names
-from railwatch_agent.collectors.pacing import PacedReading
+from railwatch_agent.collectors.doors import kernel_doors
+from railwatch_agent.collectors.driver_counters import DriverCounters
+from railwatch_agent.collectors.link_settings import SETTINGS_SECONDS, LinkSettings
+from railwatch_agent.collectors.pacing import Attempts, Pacer
 from railwatch_agent.selection import Kind
-from railwatch_agent.sources.errors import SourceError
-from railwatch_agent.sources.ethtool import StatisticsReader
-from railwatch_agent.sources.fec import FecReader
+from railwatch_agent.settings import EthtoolSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-    from railwatch_agent.collectors.ethtool_tables import Table
+    from railwatch.catalogue.metric import ReadFailure, Sample
+    from railwatch_agent.collectors.doors import Doors
     from railwatch_agent.inventory import Rail
-    from railwatch_agent.sources.fec import FecCounts
-
-T = TypeVar("T")
 
 
-class Statistics(Protocol):
-    """Some statistics of a device by name; raises SourceError."""
+class Part(Protocol):
+    """Some of what is told of one device."""
 
-    def read(self, ifindex: int) -> Mapping[str, int] | None:
-        """Return those that it keeps, None if it keeps none at all."""
-        ...
-
-
-class Fec(Protocol):
-    """FEC counters of a device; raises SourceError."""
-
-    def read(self, ifindex: int) -> FecCounts | None:
-        """Return them, None if it keeps none."""
+    def samples(self, rail: Rail, attempts: Attempts) -> Iterator[Sample]:
+        """Yield what is known; what fails is left to *attempts*."""
         ...
 
 
@@ -53,10 +41,8 @@ class EthtoolCollector:
     ----------
     rails
         Answers with the inventory as it is now.
-    allowed
-        Exact names of statistics to expose as they are.
-    statistics
-        Makes a reader of the statistics of these names.
+    doors
+        Those to the kernel by default.
     """
 
     name = "ethtool"
@@ -67,121 +53,40 @@ class EthtoolCollector:
         number: int,
         *,
         rails: Callable[[], tuple[Rail, ...]],
-        allowed: Sequence[str] = (),
-        statistics: Callable[[frozenset[str]], Statistics] = StatisticsReader,
-        fec: Fec | None = None,
+        settings: EthtoolSettings | None = None,
+        doors: Doors | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._number = number
         self._rails = rails
-        self._allowed = tuple(allowed)
-        self._open_statistics = statistics
-        self._fec = FecReader() if fec is None else fec
+        self._settings = EthtoolSettings() if settings is None else settings
+        self._doors = kernel_doors() if doors is None else doors
         self._monotonic = monotonic
-        self._device: _Device | None = None
+        self._device: tuple[int, str, str | None, str] | None = None
+        self._parts: tuple[Part, ...] = ()
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield what the driver says; a rail whose device is gone has nothing to say."""
         rail = next((rail for rail in self._rails() if rail.number == self._number), None)
         if rail is None or rail.ifindex is None:
-            self._device = None
+            self._device, self._parts = None, ()
             return
-        if self._device is None or self._device.key != (rail.ifindex, rail.driver, rail.kind):
-            self._device = self._open(rail, rail.ifindex)
-        yield from self._device.samples(rail)
+        device = (rail.ifindex, rail.netdev, rail.driver, rail.kind)
+        if self._device != device:
+            self._device, self._parts = device, self._open(rail, rail.ifindex)
+        attempts = Attempts()
+        for part in self._parts:
+            yield from part.samples(rail, attempts)
+        yield from attempts.failures()
 
-    def _open(self, rail: Rail, ifindex: int) -> _Device:
-        table = _table(rail)
-        wanted = frozenset(names(table)) | frozenset(self._allowed)
-        statistics = self._open_statistics(wanted) if wanted else None
-        return _Device(
-            (ifindex, rail.driver, rail.kind),
-            table,
-            self._allowed,
-            statistics=None
-            if statistics is None
-            else self._paced(rail, "statistics", statistics.read),
-            fec=None if rail.kind == Kind.INFINIBAND else self._paced(rail, "FEC", self._fec.read),
+    def _open(self, rail: Rail, ifindex: int) -> tuple[Part, ...]:
+        doors, settings = self._doors, self._settings
+        pacer = Pacer(rail.netdev, ifindex, self.interval_seconds, self._monotonic)
+        # Priorities, and ethtool's FEC, are Ethernet's.
+        is_ethernet = rail.kind != Kind.INFINIBAND
+        fec = pacer.reading("FEC counters", doors.fec) if is_ethernet else None
+        pfc = pacer.reading("PFC settings", doors.pfc, SETTINGS_SECONDS) if is_ethernet else None
+        return (
+            DriverCounters(doors, pacer, rail=rail, settings=settings, fec=fec, pfc=pfc),
+            LinkSettings(doors, pacer, fec=fec, pfc=pfc),
         )
-
-    def _paced(self, rail: Rail, what: str, read: Callable[[int], T | None]) -> PacedReading[T]:
-        ifindex = rail.ifindex or 0
-        return PacedReading(
-            f"rail={rail.number} device={rail.device} ethtool {what}",
-            lambda: read(ifindex),
-            interval_seconds=self.interval_seconds,
-            monotonic=self._monotonic,
-        )
-
-
-def _table(rail: Rail) -> Table:
-    """Return the rules of a rail's driver; the faults of an InfiniBand port are its RDMA device's.
-
-    What two collectors say of one kind is added up, and these are the same events.
-    """
-    table = TABLES.get(rail.driver or "", ())
-    if rail.kind != Kind.INFINIBAND:
-        return table
-    return tuple(rule for rule in table if rule.spec is not RAIL_FAULTS)
-
-
-class _Device:
-    """The readings of one device; *key* says which it is."""
-
-    def __init__(
-        self,
-        key: tuple[int, str | None, str],
-        table: Table,
-        allowed: Sequence[str],
-        *,
-        statistics: PacedReading[Mapping[str, int]] | None,
-        fec: PacedReading[FecCounts] | None,
-    ) -> None:
-        self.key = key
-        self._table = table
-        self._allowed = allowed
-        self._statistics = statistics
-        self._fec = fec
-
-    def samples(self, rail: Rail) -> Iterator[Sample | ReadFailure]:
-        """Yield what is known; what the driver does not tell, ethtool's netlink family may."""
-        given: set[tuple[str, ...]] = set()
-        for reading in (*self._from_statistics(rail), *self._from_fec(rail)):
-            if isinstance(reading, Sample):
-                key = (reading.spec.name, *reading.labels)
-                if key in given:
-                    continue
-                given.add(key)
-            yield reading
-
-    def _from_statistics(self, rail: Rail) -> Iterator[Sample | ReadFailure]:
-        if self._statistics is None:
-            return
-        try:
-            found, is_fresh = self._statistics.latest()
-        except SourceError as exc:
-            yield ReadFailure(f"statistics of {rail.netdev}", str(exc))
-            return
-        for rule in self._table if found else ():
-            # A gauge of long ago would read as health, or as a fault that never ends.
-            if is_fresh or rule.spec.type is not MetricType.GAUGE:
-                value = rule.value(found or {})
-                if value is not None:
-                    yield Sample(rule.spec, (*rail.labels, *rule.label), value)
-        for name in self._allowed:
-            if found and name in found:
-                yield Sample(ETHTOOL_STATISTIC, (rail.device, name), found[name])
-
-    def _from_fec(self, rail: Rail) -> Iterator[Sample | ReadFailure]:
-        if self._fec is None:
-            return
-        try:
-            counts, _ = self._fec.latest()
-        except SourceError as exc:
-            yield ReadFailure(f"FEC counters of {rail.netdev}", str(exc))
-            return
-        if counts is not None and counts.corrected_bits is not None:
-            yield Sample(RAIL_FEC_CORRECTED_BITS, rail.labels, counts.corrected_bits)
-        if counts is not None and counts.uncorrectable_blocks is not None:
-            labels = (*rail.labels, Fault.FEC_UNCORRECTED)
-            yield Sample(RAIL_FAULTS, labels, counts.uncorrectable_blocks)

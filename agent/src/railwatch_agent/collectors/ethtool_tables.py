@@ -17,6 +17,8 @@ from railwatch.catalogue.rail import (
     RAIL_FEC_CORRECTED_BITS,
     RAIL_PAUSE_SECONDS,
     RAIL_PCIE_STALLED,
+    RAIL_PRIORITY_PAUSE_FRAMES,
+    RAIL_PRIORITY_PAUSE_SECONDS,
     RAIL_RECEIVED_BITS,
     Direction,
     Fault,
@@ -111,6 +113,32 @@ _IONIC: Final[Table] = (
 )
 
 TABLES: Final[dict[str, Table]] = {"mlx5_core": _MLX5, "bnxt_en": _BNXT, "ionic": _IONIC}
+
+
+def _by_priority(*, frames: str, seconds: str) -> dict[int, Table]:
+    """Return the rules of each priority, of names with a place for direction and priority."""
+    directions = {Direction.RECEIVE: "rx", Direction.TRANSMIT: "tx"}
+    kinds = (
+        (RAIL_PRIORITY_PAUSE_FRAMES, frames, None),
+        (RAIL_PRIORITY_PAUSE_SECONDS, seconds, _MICROSECOND),
+    )
+    return {
+        priority: tuple(
+            Rule(spec, (str(priority), direction), ((pattern.format(short, priority),),), scale)
+            for spec, pattern, scale in kinds
+            if pattern
+            for direction, short in directions.items()
+        )
+        for priority in _PRIORITIES
+    }
+
+
+PRIORITY_TABLES: Final[dict[str, dict[int, Table]]] = {
+    "mlx5_core": _by_priority(frames="{}_prio{}_pause", seconds="{}_prio{}_pause_duration"),
+    "bnxt_en": _by_priority(frames="{}_pfc_ena_frames_pri{}", seconds="pfc_pri{1}_{0}_duration_us"),
+    # Its frames_rx_pri_N are all frames of the priority; pause frames it adds up over all.
+    "ionic": _by_priority(frames="", seconds="{}_pripause_{}_1us_count"),
+}
 
 
 def names(table: Table) -> Iterator[str]:

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read as often as a reading is worth: what is slow is read less often, what is absent seldom."""
+"""Read as often as a reading is worth: what is slow is read less often, what is absent seldom.
+
+Several parts of a collector may look at one reading in one round: it is taken once.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from railwatch.catalogue.metric import ReadFailure
 from railwatch_agent.sources.errors import NotPermittedError, SourceError
 
 if TYPE_CHECKING:
@@ -15,13 +20,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # What is not there or not for this user may be so for good, and some drivers write each such
 # question into the kernel's log.
 RETRY_SECONDS: Final = 300.0
+# A round that begins early, after one that was late, is not to wait for the next: half a round of
+# the collectors here.
+_EARLY_SECONDS: Final = 2.5
 
 
-class PacedReading(Generic[T]):
+class PacedReading(Generic[T_co]):
     """A reading that is taken only while it costs at most *share* of the time.
 
     Parameters
@@ -41,7 +50,7 @@ class PacedReading(Generic[T]):
     def __init__(
         self,
         what: str,
-        read: Callable[[], T | None],
+        read: Callable[[], T_co | None],
         *,
         interval_seconds: float,
         share: float = 0.01,
@@ -56,14 +65,14 @@ class PacedReading(Generic[T]):
         self._share = share
         self._monotonic = monotonic
         self._rest_until = monotonic()
-        self._value: T | None = None
+        self._value: T_co | None = None
         self._error: SourceError | None = None
         self._is_slow = False
         self._slow_in_a_row = slow_in_a_row
         self._slow_readings = 0
         self._patience_seconds = 0.0
 
-    def latest(self) -> tuple[T | None, bool]:
+    def latest(self) -> tuple[T_co | None, bool]:
         """Return the newest reading and whether it was taken now; raise what the newest raised."""
         now = self._monotonic()
         is_fresh = now >= self._rest_until
@@ -97,8 +106,10 @@ class PacedReading(Generic[T]):
         before, self._patience_seconds = self._patience_seconds, 0.0
         if isinstance(self._error, NotPermittedError):
             return RETRY_SECONDS
+        if self._error is None and self._value is None:
+            return RETRY_SECONDS
         if self._error is None:
-            return RETRY_SECONDS if self._value is None else 0.0
+            return self._interval_seconds - min(self._interval_seconds / 2, _EARLY_SECONDS)
         self._patience_seconds = min(max(2 * before, self._interval_seconds), RETRY_SECONDS)
         return self._patience_seconds
 
@@ -112,3 +123,47 @@ class PacedReading(Generic[T]):
             log.warning("%s: took %.3f s to read; will be read every %.0f s", self.what, took, rest)
         else:
             log.info("%s: quick to read again", self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class Pacer:
+    """Makes the readings of one device, which is *netdev* in messages."""
+
+    netdev: str
+    ifindex: int
+    round_seconds: float
+    monotonic: Callable[[], float] = time.monotonic
+
+    def reading(
+        self, what: str, read: Callable[[int], T | None], interval_seconds: float | None = None
+    ) -> PacedReading[T]:
+        """Return a reading of *what* that is wanted so often, by default in each round."""
+        return PacedReading(
+            f"{what} of {self.netdev}",
+            lambda: read(self.ifindex),
+            interval_seconds=self.round_seconds if interval_seconds is None else interval_seconds,
+            monotonic=self.monotonic,
+        )
+
+
+class Attempts:
+    """The readings that one round takes, and what failed of them."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, ReadFailure] = {}
+
+    def latest(self, reading: PacedReading[T]) -> tuple[T | None, bool]:
+        """Return the newest reading and whether it was taken now; None if that failed."""
+        try:
+            return reading.latest()
+        except SourceError as exc:
+            self._failures[reading.what] = ReadFailure(reading.what, str(exc))
+            return None, False
+
+    def value(self, reading: PacedReading[T] | None) -> T | None:
+        """Return the newest reading, None if there is none or it failed."""
+        return None if reading is None else self.latest(reading)[0]
+
+    def failures(self) -> tuple[ReadFailure, ...]:
+        """Return what failed, each once."""
+        return tuple(self._failures.values())
