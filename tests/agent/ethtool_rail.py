@@ -11,6 +11,7 @@ from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.settings import EthtoolSettings
 from railwatch_agent.sources.fec import Fec
 from railwatch_agent.sources.link import LinkModes, LinkState, PauseSettings
+from railwatch_agent.sources.optics import Module
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class Answers:
     port: Answer[str] = field(default_factory=Answer)
     pause: Answer[PauseSettings] = field(default_factory=Answer)
     pfc: Answer[tuple[int, ...]] = field(default_factory=Answer)
+    module: Answer[Module] = field(default_factory=Answer)
 
 
 class EthtoolRail:

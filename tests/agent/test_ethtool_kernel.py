@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from railwatch_agent.collectors.doors import Doors, kernel_doors
+from railwatch_agent.sources.errors import NotPermittedError
 from railwatch_agent.sources.ethtool import EthtoolControl, StatisticsReader, parse_names
 from railwatch_agent.sources.link import LinkModes, LinkState
 
@@ -35,9 +36,23 @@ doors, index = kernel_doors(), socket.if_nametoindex("veth0")
 print(doors.link_modes(index), doors.port(index), doors.link_state(index), sep="|")
 subprocess.run(["ip", "link", "set", "veth1", "up"], check=True)
 print(doors.link_state(index))
-print(doors.pause(index), doors.pfc(index))
+print(doors.pause(index), doors.pfc(index), doors.module(index))
 subprocess.run(["ip", "link", "del", "veth0"], check=True)
-print(doors.link_modes(index), doors.link_state(index), doors.pfc(index))
+print(doors.link_modes(index), doors.link_state(index), doors.pfc(index), doors.module(index))
+"""
+
+_WITHOUT_CAPABILITIES = """
+import ctypes
+import socket
+from railwatch_agent.collectors.doors import kernel_doors
+# CAPSET of nothing: version 3, this thread, two empty sets of three words.
+ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+doors, index = kernel_doors(), socket.if_nametoindex("veth0")
+print(doors.link_modes(index) is not None)
+try:
+    doors.module(index)
+except Exception as exc:
+    print(type(exc).__name__, exc)
 """
 
 _AGENT = """
@@ -124,15 +139,23 @@ def test_a_veth_tells_its_peer() -> None:
     assert (none, fec) == ("True True", "None")
 
 
-def test_a_veth_tells_its_settings() -> None:
+def test_a_veth_tells_its_settings_and_has_no_module() -> None:
     """It has neither FEC nor pause settings, and its link is down until its peer is up."""
     set_up, connected, absent, gone = _in_namespaces(_SETTINGS)
 
     modes = LinkModes(autonegotiates=False, duplex="full", lanes=None)
     assert set_up == f"{modes}|twisted_pair|{LinkState(is_up=False, down_reason=None)}"
     assert connected == str(LinkState(is_up=True, down_reason=None))
-    assert absent == "None None"
-    assert gone == "None None None"
+    assert absent == "None None None"
+    assert gone == "None None None None"
+
+
+def test_settings_need_no_capability_and_modules_do() -> None:
+    settings, module = _in_namespaces(_WITHOUT_CAPABILITIES)
+
+    assert settings == "True"
+    assert module.startswith(NotPermittedError.__name__)
+    assert module.endswith("EPERM; needs CAP_NET_ADMIN")
 
 
 def test_an_agent_exposes_what_is_allowed(tmp_path: Path) -> None:

@@ -133,6 +133,12 @@ class EthtoolSettings:
         minimum=0,
         maximum=7,
     )
+    module: bool = key(
+        False,
+        doc="Read the rails' modules every 60 s: optical power, temperature and their margins. "
+        "Needs CAP_NET_ADMIN; up to 6 series a rail and 3 a lane. A module that is plugged in is "
+        "seen within 5 minutes.",
+    )
 
     def __post_init__(self) -> None:
         for name in self.statistics:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import node, rail, verdict
+from railwatch.catalogue import module, node, rail, verdict
 from railwatch.catalogue.metric import MetricSpec
 
 if TYPE_CHECKING:
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _specs(module: ModuleType) -> Iterator[MetricSpec]:
-    """Yield the specs of *module* in the order in which they are written there."""
-    for value in vars(module).values():
+def _specs(room: ModuleType) -> Iterator[MetricSpec]:
+    """Yield the specs of *room* in the order in which they are written there."""
+    for value in vars(room).values():
         if isinstance(value, MetricSpec):
             yield value
         elif isinstance(value, dict):
             yield from (spec for spec in value.values() if isinstance(spec, MetricSpec))
 
 
-METRICS: tuple[MetricSpec, ...] = (*_specs(rail), *_specs(node), *_specs(verdict))
+METRICS: tuple[MetricSpec, ...] = (
+    *_specs(rail),
+    *_specs(module),
+    *_specs(node),
+    *_specs(verdict),
+)

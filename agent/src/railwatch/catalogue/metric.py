@@ -29,6 +29,8 @@ class Scope(StrEnum):
     RAIL = "rail"
     COLLECTOR = "collector"
     ALLOWED = "rail and name on an allow-list"
+    MODULE = "rail whose module is read"
+    LANE = "optical lane of such a module"
     LINK = "link"
     ABNORMAL_LINK = "link that is not normal"
     ANALYZER = "analyzer"

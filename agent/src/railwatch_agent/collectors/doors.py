@@ -21,12 +21,14 @@ from railwatch_agent.sources.link import (
     parse_port,
     parse_state,
 )
+from railwatch_agent.sources.module import ControlMemory, ModuleReader, NetlinkMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from railwatch_agent.sources.fec import Fec
     from railwatch_agent.sources.link import LinkModes, LinkState, PauseSettings
+    from railwatch_agent.sources.optics import Module
 
 
 class Statistics(Protocol):
@@ -51,6 +53,7 @@ class Doors:
     port: Callable[[int], str | None]
     pause: Callable[[int], PauseSettings | None]
     pfc: Callable[[int], tuple[int, ...] | None]
+    module: Callable[[int], Module | None]
 
 
 def kernel_doors() -> Doors:
@@ -64,4 +67,5 @@ def kernel_doors() -> Doors:
         port=partial(netlink.ask, LINK_INFO, parse_port),
         pause=partial(netlink.ask, PAUSE, parse_pause),
         pfc=PfcReader().read,
+        module=ModuleReader(NetlinkMemory(netlink), ControlMemory()).read,
     )

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rail's driver tells beyond the kernel's common counters: its own, and settings.
+"""What a rail's driver tells beyond the kernel's common counters: its own, settings, the module.
 
 Reading takes the driver milliseconds under a lock that all of the network's configuration shares,
-so it is done seldom, and more seldom where it is slow. Optics (power, temperature) are in module
-EEPROM, which the kernel reads out for CAP_NET_ADMIN only: not read here.
+so it is done seldom, and more seldom where it is slow.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from railwatch_agent.collectors.doors import kernel_doors
 from railwatch_agent.collectors.driver_counters import DriverCounters
 from railwatch_agent.collectors.link_settings import SETTINGS_SECONDS, LinkSettings
+from railwatch_agent.collectors.module import ModuleReadings
 from railwatch_agent.collectors.pacing import Attempts, Pacer
 from railwatch_agent.selection import Kind
 from railwatch_agent.settings import EthtoolSettings
@@ -86,7 +86,10 @@ class EthtoolCollector:
         is_ethernet = rail.kind != Kind.INFINIBAND
         fec = pacer.reading("FEC counters", doors.fec) if is_ethernet else None
         pfc = pacer.reading("PFC settings", doors.pfc, SETTINGS_SECONDS) if is_ethernet else None
-        return (
+        parts: list[Part] = [
             DriverCounters(doors, pacer, rail=rail, settings=settings, fec=fec, pfc=pfc),
             LinkSettings(doors, pacer, fec=fec, pfc=pfc),
-        )
+        ]
+        if settings.module:
+            parts.append(ModuleReadings(doors, pacer))
+        return tuple(parts)
