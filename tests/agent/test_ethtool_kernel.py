@@ -69,7 +69,8 @@ while not told and time.monotonic() < deadline:
     time.sleep(0.05)
     agent.supervise()
     lines = agent.metrics().decode().splitlines()
-    told = [line for line in lines if line.startswith("railwatch_ethtool_statistic")]
+    names = ("railwatch_ethtool_statistic", "railwatch_rail_link_info")
+    told = [line for line in lines if line.startswith(names)]
 agent.stop()
 print(*told, socket.if_nametoindex("veth1"), sep="\\n")
 """
@@ -158,12 +159,16 @@ def test_settings_need_no_capability_and_modules_do() -> None:
     assert module.endswith("EPERM; needs CAP_NET_ADMIN")
 
 
-def test_an_agent_exposes_what_is_allowed(tmp_path: Path) -> None:
+def test_an_agent_exposes_settings_and_what_is_allowed(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     config.write_text(
         f'[paths]\nstate = "{tmp_path}/state"\n[[rails]]\ndevice = "veth0"\n'
         '[ethtool]\nstatistics = ["peer_ifindex"]\n'
     )
-    told, peer = _in_namespaces(_AGENT.format(config=config))
+    told, link, peer = _in_namespaces(_AGENT.format(config=config))
 
+    assert link.startswith('railwatch_rail_link_info{rail="0",device="veth0",autonegotiation="off"')
+    assert link.endswith(
+        'port="twisted_pair",pause="",pause_autonegotiation="",pfc="",down_reason="unknown"} 1'
+    )
     assert told == f'railwatch_ethtool_statistic{{device="veth0",statistic="peer_ifindex"}} {peer}'

@@ -73,6 +73,15 @@ def test_settings_are_read_once_a_minute_and_the_state_in_each_round() -> None:
     assert answers.fec.asked == 13
 
 
+def test_a_round_that_begins_a_little_early_is_not_left_out() -> None:
+    ethtool = _up()
+    for _ in range(20):
+        ethtool.collect()
+        ethtool.clock.advance(-0.3)
+
+    assert ethtool.answers.link_state.asked == 20
+
+
 def test_one_setting_that_cannot_be_read_costs_its_label() -> None:
     ethtool = _up()
     ethtool.answers.pause.error = SourceError("EIO")

@@ -44,9 +44,7 @@ def rail_collectors(
         InfinibandCollector.name: partial(
             InfinibandCollector, rails=rails, sysfs=sysfs, allowed=settings.rdma.counters
         ),
-        EthtoolCollector.name: partial(
-            EthtoolCollector, rails=rails, settings=settings.ethtool
-        ),
+        EthtoolCollector.name: partial(EthtoolCollector, rails=rails, settings=settings.ethtool),
         PcieCollector.name: partial(PcieCollector, rails=rails, sysfs=sysfs),
     }
 
