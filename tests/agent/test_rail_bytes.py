@@ -164,6 +164,16 @@ def test_slow_reads_take_a_twentieth_of_the_time_and_are_told_once(
     assert ["fast again" in r.message for r in caplog.records] == [False, True]
 
 
+def test_over_the_budget_slow_reads_rest_longer() -> None:
+    slow = _Slow()
+    slow.file.took_seconds = 0.005
+    slow.reads_in(1.0)
+    slow.station.slow_down(4)
+    slow.reads_in(1.0)
+
+    assert 20 <= slow.reads_in(10.0) <= 25
+
+
 def test_one_slow_read_is_the_schedulers() -> None:
     pace = Pace()
 

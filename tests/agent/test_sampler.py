@@ -123,6 +123,9 @@ class _Gate:
         self.is_open.wait(_PATIENCE_SECONDS)
         self.reads += 1
 
+    def slow_down(self, factor: int) -> None:
+        """Hear by how much."""
+
     def plains(self) -> None:
         """Say that this one is to be read with care."""
 

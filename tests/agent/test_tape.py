@@ -119,6 +119,15 @@ def test_queues_are_apart_from_bytes() -> None:
     assert tape.track(0).newest() == [1, 5, 6]
 
 
+def test_samples_are_counted_and_gaps_are_not() -> None:
+    tape = Tape(100)
+    _fill(tape.track(0), 0, 10)
+    tape.track(0).append_gap(11.0)
+    _fill(tape.track(0), 12, 2)
+
+    assert (tape.bytes.count(0), tape.bytes.count(1)) == (12, 0)
+
+
 def test_a_tape_that_nobody_reads_does_not_grow() -> None:
     tape = Tape(4)
     _fill(tape.track(0), 0, 100)

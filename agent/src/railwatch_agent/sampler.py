@@ -101,6 +101,8 @@ class Sampler:
         """Take samples so many times less often than configured; 1 is as configured."""
         self._slowdown = factor
         self._crew.interval_seconds = self.interval_seconds
+        for station in self._stations.values():
+            station.slow_down(factor)
 
     @property
     def lateness(self) -> Distribution:
@@ -147,7 +149,9 @@ class Sampler:
             if rail.is_present:
                 kept = before.get(rail.number)
                 is_same = kept is not None and kept.rail == rail
-                self._stations[rail.number] = kept if kept and is_same else self._station(rail)
+                station = kept if kept and is_same else self._station(rail)
+                station.slow_down(self._slowdown)
+                self._stations[rail.number] = station
         self._assign()
 
     def _assign(self) -> None:

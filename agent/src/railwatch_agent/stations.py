@@ -54,11 +54,13 @@ class Pace:
 
     An RDMA driver may ask its firmware for each read. The whole sample is put off and not only its
     RDMA part: one part that stands still while the other moves would make bursts of nothing. One
-    slow read is the scheduler's; several in a row are the driver's.
+    slow read is the scheduler's; several in a row are the driver's. `slowdown` makes rests so many
+    times longer, while the agent is over its budget.
     """
 
     def __init__(self) -> None:
         self.is_slow = False
+        self.slowdown = 1
         self._in_a_row = 0
 
     @property
@@ -74,7 +76,9 @@ class Pace:
             self._in_a_row += 1
             if self._in_a_row >= (_FAST_AGAIN if self.is_slow else _SLOW_AT_LAST):
                 self.is_slow, self._in_a_row = not self.is_slow, 0
-        return min(took / _READ_SHARE, _LONGEST_REST_SECONDS) if self.is_slow else 0.0
+        if not self.is_slow:
+            return 0.0
+        return self.slowdown * min(took / _READ_SHARE, _LONGEST_REST_SECONDS)
 
 
 class Queue(Protocol):
@@ -138,6 +142,10 @@ class RailStation:
     def interrupt(self) -> None:
         """Say that the next sample does not continue the last one."""
         self._follows_gap = True
+
+    def slow_down(self, factor: int) -> None:
+        """Rest so many times longer after slow reads."""
+        self._pace.slowdown = factor
 
     def plains(self) -> tuple[Plain, Plain] | None:
         """Return how to read its bytes in one go with others', None if it wants care."""

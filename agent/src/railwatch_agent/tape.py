@@ -9,7 +9,7 @@ each rail, under a lock that only readers take.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,7 @@ class Channel:
             maxlen=capacity
         )
         self._rings: dict[int, Ring] = {}
+        self._counts: Counter[int] = Counter()
         self._lock = threading.Lock()
 
     def write(self, time: float, rails: tuple[int, ...], values: Sequence[float]) -> None:
@@ -107,6 +108,12 @@ class Channel:
             self._sort()
             ring = self._rings.get(rail)
             return np.empty((1 + self._width, 0)) if ring is None else ring.since(time)
+
+    def count(self, rail: int) -> int:
+        """Return how many samples of *rail* there have been, gaps left out."""
+        with self._lock:
+            self._sort()
+            return self._counts[rail]
 
     def _sort(self) -> None:
         """Put what is pending into the rings, rows of the same rails together."""
@@ -134,6 +141,7 @@ class Channel:
             if ring is None:
                 ring = self._rings[rail] = Ring(1 + self._width, self._capacity)
             ring.extend(np.vstack((times, values[:, at].T)))
+            self._counts[rail] += int(np.isfinite(values[:, at, 0]).sum())
 
 
 class Track:

@@ -91,6 +91,15 @@ RAIL_TRANSMIT_PACKETS = _rail(
 )
 
 
+RAIL_SAMPLES = _rail(
+    "samples_total",
+    MetricType.COUNTER,
+    "Fast samples taken of the rail since the agent has started; their rate falls where reads are "
+    "slow, or while the agent is over its budget.",
+    source="fast samples",
+)
+
+
 def _window(direction: str, statistic: str, text: str) -> MetricSpec:
     return _rail(
         f"{direction}_window_{statistic}",

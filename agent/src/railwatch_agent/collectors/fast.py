@@ -20,7 +20,12 @@ from railwatch.catalogue.node import (
     AGENT_SAMPLER_STUCK_RAILS,
     AGENT_THROTTLED,
 )
-from railwatch.catalogue.rail import RAIL_QUEUE_DROPS, RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
+from railwatch.catalogue.rail import (
+    RAIL_QUEUE_DROPS,
+    RAIL_RECEIVE_BYTES,
+    RAIL_SAMPLES,
+    RAIL_TRANSMIT_BYTES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +74,7 @@ class FastReadings:
         yield Sample(AGENT_READ_ERRORS, ("sampler",), self._read_errors())
 
     def _rail(self, rail: Rail, now: float) -> Iterator[Sample]:
+        yield Sample(RAIL_SAMPLES, rail.labels, self._tape.bytes.count(rail.number))
         latest = self._tape.track(rail.number).newest()
         if not rail.is_present or latest is None:
             return
