@@ -10,7 +10,7 @@ SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager \
 	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check lint golden bench lab system-deps clean
+.PHONY: help run demo test check lint golden bench soak lab system-deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -51,6 +51,10 @@ golden: $(VENV)/ready ## rewrite generated files; review them as a diff
 
 bench: $(VENV)/ready ## costs, side by side in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.agent
+	PYTHONPATH=tests $(BIN)/python -m bench.latency
+
+soak: $(VENV)/ready ## does the agent grow? an hour; writes SOAK.md
+	PYTHONPATH=tests $(BIN)/python -m bench.soak
 
 lab: $(VENV)/ready ## long statistics in network namespaces (root); writes LAB.md
 	PYTHONPATH=tests $(BIN)/python -m lab.study
