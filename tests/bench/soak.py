@@ -91,8 +91,8 @@ def _page(rows: list[tuple[float, float, int, int, int]], share: float) -> str:
     return (
         "# Soak\n\n"
         f"The agent for {len(rows) - 1} minutes on a node with {_RAILS} rails and {_FILES} files\n"
-        "of RDMA counters, scraped every 5 s; counters move twice a second, each half minute a rail\n"
-        "is taken away and put back, each minute a counter of another cannot be read for a while.\n"
+        "of RDMA counters, scraped every 5 s; counters move twice a second, each half minute a\n"
+        "rail is taken away and put back, each minute a counter of another cannot be read.\n"
         f"`make soak`, revision {revision}.\n\n"
         "| minute | PSS | CPU used | descriptors | threads | series |\n|---|---|---|---|---|---|\n"
         + "\n".join(lines)

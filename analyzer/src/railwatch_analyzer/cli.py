@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from railwatch.clock import SystemClock
+from railwatch.secret import read_secret
 from railwatch.settings import ConfigError, load, scalar_keys
 from railwatch.web import Server
 from railwatch_analyzer.settings import AnalyzerSettings
 from railwatch_analyzer.sources.errors import SourceError
-from railwatch_analyzer.sources.http_client import Access
+from railwatch_analyzer.sources.http_client import Access, HttpClient
 from railwatch_analyzer.sources.node import node_names
 from railwatch_analyzer.sources.prometheus import PrometheusSource
 from railwatch_analyzer.sources.scrape import ScrapeSource, Target
@@ -30,7 +31,9 @@ from railwatch_analyzer.sources.scrape import ScrapeSource, Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from railwatch_analyzer.settings import SourceSettings
+    from railwatch.clock import Clock
+    from railwatch_analyzer.closeup import CloseUps
+    from railwatch_analyzer.settings import MicroscopeSettings, SourceSettings
     from railwatch_analyzer.sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,8 @@ log = logging.getLogger(__name__)
 _DEFAULT_FILE = Path("/etc/railwatch/analyzer.toml")
 _STATE_FILE = "analyzer-state.npz"
 _ENVIRONMENT = "RAILWATCH_ANALYZER"
+# A minute at 200 Hz is 12,000 samples of three numbers.
+_MOST_CLOSEUP_BYTES = 4_000_000
 # RFC 9110: a token, and printable text.
 _HEADER = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([ -~]*?)\s*")
 
@@ -125,12 +130,14 @@ def _run(options: argparse.Namespace) -> int:
     clock = SystemClock()
     state_file = _state_file(settings.paths.state)
     source = _source(settings.source, settings.cycle.interval_seconds)
+    closeups = _closeups(settings.microscope, clock)
     analyzer = Analyzer(
         source,
         clock,
         interval_seconds=settings.cycle.interval_seconds,
         state=restored(state_file),
         state_file=state_file,
+        closeups=closeups,
     )
     server = Server(settings.server.listen, analyzer.routes())
     stop = threading.Event()
@@ -145,6 +152,7 @@ def _run(options: argparse.Namespace) -> int:
     analyzer.run(stop)
     server.close()
     source.close()
+    # A look that is under way ends with the process: its thread is a daemon.
     return 0
 
 
@@ -162,6 +170,18 @@ def _source(settings: SourceSettings, interval_seconds: float) -> Source:
     nodes = node_names(settings.targets)
     targets = [Target(address, nodes[address]) for address in settings.targets]
     return ScrapeSource(targets, clock, interval_seconds=interval_seconds, access=access)
+
+
+def _closeups(settings: MicroscopeSettings, clock: Clock) -> CloseUps | None:
+    """Return who asks agents for close looks, None where no token says that it may."""
+    if not settings.token_file:
+        return None
+    from railwatch_analyzer.closeup import CloseUps  # noqa: PLC0415 - loads what judges, as above
+
+    token = read_secret(settings.token_file, "[microscope] token_file")
+    access = Access(headers={"Authorization": f"Bearer {token}"})
+    client = HttpClient(access, clock, most_bytes=_MOST_CLOSEUP_BYTES)
+    return CloseUps(client, clock, port=settings.port)
 
 
 def _headers(file: str | None) -> dict[str, str]:

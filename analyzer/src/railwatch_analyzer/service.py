@@ -6,14 +6,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from railwatch.exposition import CONTENT_TYPE, Renderer
 from railwatch.web import Request, Response
+from railwatch_analyzer.findings import FindingState
 from railwatch_analyzer.publish import Meters, link_samples, self_samples
 from railwatch_analyzer.round import judge
 from railwatch_analyzer.sources.errors import SourceError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from railwatch.clock import Clock
     from railwatch.web import Route
+    from railwatch_analyzer.closeup import CloseUps
     from railwatch_analyzer.findings import Finding
     from railwatch_analyzer.frame import Frame
     from railwatch_analyzer.sources.base import Source
@@ -62,7 +64,9 @@ class Analyzer:
         interval_seconds: float,
         state: State,
         state_file: Path | None,
+        closeups: CloseUps | None = None,
     ) -> None:
+        self._closeups = closeups
         self._source = source
         self._clock = clock
         self._interval_seconds = interval_seconds
@@ -104,6 +108,8 @@ class Analyzer:
         self._complaint = ""
         self._tell(lines)
         self._publish(state, frame, fetched - began, judged - fetched)
+        if self._closeups is not None:
+            self._closeups.follow(state)
 
     def routes(self) -> Mapping[str, Route]:
         """Return path → function for `railwatch.web.Server`."""
@@ -183,7 +189,14 @@ class Analyzer:
         published = self._published
         found = [*published.state.standing.values(), *reversed(published.ended)]
         wanted = request.query.get("state")
-        return _json([f.as_json() for f in found if wanted in (None, f.state)])
+        return _json([self._with_closeup(f) for f in found if wanted in (None, f.state)])
+
+    def _with_closeup(self, finding: Finding) -> dict[str, Any]:
+        seen = finding.as_json()
+        if self._closeups is not None and finding.state is FindingState.FIRING:
+            more = self._closeups.evidence(finding.node, finding.rail, finding.device)
+            seen["evidence"] = [*seen["evidence"], *map(asdict, more)]
+        return seen
 
     def _links(self, _request: Request) -> Response:
         published = self._published

@@ -78,6 +78,18 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MicroscopeSettings:
+    """Close looks at links that look bad."""
+
+    token_file: str = key(
+        "", doc="File of the token of the agents' [microscope]; without one nobody is asked."
+    )
+    port: int = key(
+        9810, doc="Port of the agents, where a node's name has none.", minimum=1, maximum=65535
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PathSettings:
     """Where things are kept."""
 
@@ -94,3 +106,6 @@ class AnalyzerSettings:
     cycle: CycleSettings = section(CycleSettings, doc="How often a round is made.")
     server: ServerSettings = section(ServerSettings, doc="Where results are served.")
     paths: PathSettings = section(PathSettings, doc="Where things are kept.")
+    microscope: MicroscopeSettings = section(
+        MicroscopeSettings, doc="Close looks at links that look bad."
+    )

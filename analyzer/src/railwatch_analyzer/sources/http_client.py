@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET with bounds: so long in all, so many bytes, no redirect, no compression, no proxy.
+"""GET and POST with bounds: so long in all, so many bytes, no redirect, no compression, no proxy.
 
 httpx limits each read, not the whole, so that a server which drips would hold it for ever;
 asyncio ends the whole exchange. Connections are kept between rounds.
@@ -72,17 +72,30 @@ class HttpClient:
         FetchError
             If there is no complete answer in time, or it is too large.
         """
+        return await self._ask("GET", url, within_seconds, parameters)
+
+    async def post(
+        self, url: str, *, within_seconds: float, parameters: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask *url* to do something; as `get`, and without a body."""
+        return await self._ask("POST", url, within_seconds, parameters)
+
+    async def _ask(
+        self, method: str, url: str, within_seconds: float, parameters: Mapping[str, str] | None
+    ) -> Answer:
         try:
             async with asyncio.timeout(within_seconds):
-                return await self._exchange(url, parameters)
+                return await self._exchange(method, url, parameters)
         except TimeoutError as exc:
             raise FetchError(f"no answer within {within_seconds:g} s") from exc
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             raise FetchError(_reason(exc)) from exc
 
-    async def _exchange(self, url: str, parameters: Mapping[str, str] | None) -> Answer:
+    async def _exchange(
+        self, method: str, url: str, parameters: Mapping[str, str] | None
+    ) -> Answer:
         client = self._server(httpx.URL(url))
-        async with client.stream("GET", url, params=parameters) as response:
+        async with client.stream(method, url, params=parameters) as response:
             answered_at = self._clock.wall()
             body = bytearray()
             async for chunk in response.aiter_raw():
