@@ -21,6 +21,7 @@ from railwatch_agent.settings import (
     COLLECTORS,
     AgentSettings,
     CollectorSettings,
+    EthtoolSettings,
     PathSettings,
     RailSettings,
     RdmaSettings,
@@ -69,8 +70,19 @@ def test_every_family_of_the_rails_is_accounted_for(tmp_path: Path) -> None:
     examination = _examine(scenario("mlx5_roce", tmp_path))
 
     named = [f.what for f in examination.findings if f.section is Section.METRICS and f.rail == 0]
-    wanted = [spec.name for spec in METRICS if spec.scope is Scope.RAIL]
-    assert list(dict.fromkeys(named)) == wanted
+    scopes = (Scope.RAIL, Scope.MODULE, Scope.LANE)
+    wanted = [spec.name for spec in METRICS if spec.scope in scopes]
+    assert sorted(set(named)) == sorted(wanted)
+
+
+def test_optics_are_off_until_a_key_turns_them_on(tmp_path: Path) -> None:
+    tree = scenario("mlx5_roce", tmp_path)
+    (off,) = _found(_examine(tree), Section.METRICS, "railwatch_rail_module_info")
+    on = _examine(tree, ethtool=EthtoolSettings(module=True))
+    (asked,) = _found(on, Section.METRICS, "railwatch_rail_module_info")
+
+    assert (off.status, off.change) == (Status.OFF, "[ethtool] module")
+    assert asked.status is Status.ABSENT
 
 
 def test_doctor_has_every_collector_that_the_agent_has(tmp_path: Path) -> None:

@@ -117,3 +117,21 @@ def allowed_findings(samples: Iterable[Sample], settings: AgentSettings) -> Iter
             status = Status.OK if found else Status.ABSENT
             detail = "" if found else "no rail's driver has it"
             yield Finding(Section.METRICS, spec.name, status, detail, values=(name,))
+
+
+def module_findings(
+    rail: Rail, samples: Iterable[Sample], settings: AgentSettings
+) -> Iterator[Finding]:
+    """Yield for each family of a rail's module whether *samples* have it."""
+    seen = {sample.spec for sample in samples if sample.labels[: len(rail.labels)] == rail.labels}
+    key = "[ethtool] module"
+    for spec in METRICS:
+        if spec.scope not in {Scope.MODULE, Scope.LANE}:
+            continue
+        if not settings.ethtool.module:
+            answer = Answer(Status.OFF, f"{key} is false; true needs CAP_NET_ADMIN", key)
+        elif spec in seen:
+            answer = Answer(Status.OK)
+        else:
+            answer = Answer(Status.ABSENT, "the module does not tell it, or may not be asked")
+        yield _finding(rail, spec, answer)
