@@ -49,7 +49,9 @@ def test_a_track_answers_as_a_list_of_its_newest_samples_would(
 def test_rows_of_any_rails_are_sorted_by_rail(rows: list[tuple[int, ...]], capacity: int) -> None:
     tape = Tape(capacity)
     for time, rails in enumerate(rows):
-        tape.bytes.write(time, rails, [float(1000 * rail + time) for rail in rails for _ in "ab"])
+        tape.bytes.append(
+            (time, rails, [float(1000 * rail + time) for rail in rails for _ in "ab"])
+        )
 
     kept = list(enumerate(rows))[-capacity:]
     for rail in (0, 1, 2):
@@ -110,8 +112,8 @@ def test_counters_keep_every_byte_up_to_two_to_the_53() -> None:
 
 def test_queues_are_apart_from_bytes() -> None:
     tape = Tape(4)
-    tape.bytes.write(1.0, (0,), [5, 6])
-    tape.queues.write(2.0, (0, 1), [7, 8])
+    tape.bytes.append((1.0, (0,), [5, 6]))
+    tape.queues.append((2.0, (0, 1), [7, 8]))
 
     assert tape.queues.since(0, 0.0).tolist() == [[2], [7]]
     assert tape.queues.since(1, 0.0).tolist() == [[2], [8]]

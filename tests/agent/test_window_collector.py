@@ -56,7 +56,7 @@ class _Windows:
         now = self.clock.monotonic()
         self.tape.track(0).append(now, self.received, 0.0)
         if not math.isnan(backlog):
-            self.tape.queues.write(now, (0,), [backlog])
+            self.tape.queues.append((now, (0,), [backlog]))
 
     def run(self, seconds: float, rate: float = 0.0, backlog: float = math.nan) -> None:
         """Sample for *seconds*."""

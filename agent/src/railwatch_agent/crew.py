@@ -77,12 +77,16 @@ class Crew:
         now = monotonic()
         deadline = now - now % self.interval_seconds
         while True:
-            deadline = next_deadline(deadline, now, self.interval_seconds)
+            deadline += self.interval_seconds
+            if deadline <= now:
+                deadline = next_deadline(
+                    deadline - self.interval_seconds, now, self.interval_seconds
+                )
             sleep(deadline - now)
             if self._is_stopped:
                 return
             began = monotonic()
-            self._lateness.observe(max(began - deadline, 0.0))
+            self._lateness.note(began - deadline)
             self.round(began)
             now = monotonic()
 

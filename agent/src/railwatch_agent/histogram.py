@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
+from collections import deque
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from railwatch.catalogue.metric import Distribution
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MOST_NOTED = 10_000
+
 
 class Histogram:
     """Counts of values up to and including each of *edges*, and of those above."""
@@ -22,6 +26,11 @@ class Histogram:
         self._edges = edges
         self._counts = [0] * (len(edges) + 1)
         self._sum = 0.0
+        # Bounded, should nobody look for long.
+        self._noted: deque[float] = deque(maxlen=_MOST_NOTED)
+        self._lock = threading.Lock()
+        self.note = self._noted.append
+        """Have one value counted at the next `distribution`; one step, which waits for nobody."""
 
     def observe(self, value: float) -> None:
         """Count one value."""
@@ -36,6 +45,9 @@ class Histogram:
         self._sum += float(values.sum())
 
     def distribution(self) -> Distribution:
-        """Return the state as it is exposed: cumulative counts."""
+        """Return the state as it is exposed: cumulative counts; for any thread."""
+        with self._lock:
+            for _ in range(len(self._noted)):
+                self.observe(self._noted.popleft())
         *buckets, count = accumulate(self._counts)
         return Distribution(tuple(buckets), count, self._sum)

@@ -27,7 +27,7 @@ class RailCrew(Crew):
         self, *, tape: Tape, interval_seconds: float, clock: Clock, lateness: Histogram
     ) -> None:
         super().__init__((), interval_seconds=interval_seconds, clock=clock, lateness=lateness)
-        self._write = tape.bytes.write
+        self._append = tape.bytes.append
         self._rounds = 0
         # Which stations the sweep and the others were made of.
         self._sorted: tuple[RailStation, ...] = ()
@@ -47,35 +47,29 @@ class RailCrew(Crew):
         sweep = self._sweep
         if sweep is None or self._sorted is not self.stations:
             self._read_all(now)
-        elif self._is_swept(sweep, now):
-            self._read_with_care(self._others, now)
-            if self._others and self._is_time_to_look:
-                self._read_all_next(sweep)
-        elif not self._is_abandoned:
-            self._read_all_next(sweep)
-            self._read_all(now)
-
-    @property
-    def _is_time_to_look(self) -> bool:
-        return self._rounds % LOOK_EVERY_ROUNDS == 0
-
-    def _is_swept(self, sweep: Sweep, now: float) -> bool:
-        """Whether a sweep was all that its stations needed, and is on the tape."""
+            return
         self._is_sweeping = True
         found = sweep.read()
-        is_good = found is not None and (not self._is_time_to_look or sweep.look())
+        is_look = self._rounds % LOOK_EVERY_ROUNDS == 0
+        if is_look and not sweep.look():
+            found = None
         self._is_sweeping = False
         self.steps += 1
-        if found is None or not is_good or self._is_abandoned:
-            return False
+        if self._is_abandoned:
+            return
+        if found is None:
+            self._read_all(now)
+            return
         ended = self._monotonic()
-        self._write((now + ended) / 2, sweep.rails, found)
-        if ended - now > SLOW_SECONDS:
-            # One of them may be slow: find out which.
-            self._read_all_next(sweep)
-        return True
+        self._append(((now + ended) / 2, sweep.rails, found))
+        if self._others:
+            self._read_with_care(self._others, now)
+        if ended - now > SLOW_SECONDS or (is_look and self._others):
+            # One of them may be slow, or one of the others no more so: find out which.
+            self._give_back(sweep)
 
-    def _read_all_next(self, sweep: Sweep) -> None:
+    def _give_back(self, sweep: Sweep) -> None:
+        """Have all stations read with care next time."""
         sweep.give_back()
         self._sweep = None
 
@@ -83,7 +77,7 @@ class RailCrew(Crew):
         """Read all stations with care, and sort them into those that can be swept and others."""
         stations = self.stations
         if self._sweep is not None:
-            self._read_all_next(self._sweep)
+            self._give_back(self._sweep)
         self._read_with_care(stations, now)
         plains = [(station, station.plains()) for station in stations]
         self._sorted = stations

@@ -122,6 +122,8 @@ class Sampler:
     def supervise(self) -> None:
         """Follow the inventory, take back what has returned, go on without what hangs."""
         now = self._clock.monotonic()
+        # Nobody may ask for it for long.
+        self._lateness.distribution()
         self._take_back()
         self._follow_inventory()
         hung = self._lookout.hung(self._crew, now)

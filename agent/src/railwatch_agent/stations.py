@@ -281,7 +281,7 @@ class QueueStation:
         ]
         if found:
             rails, backlogs = zip(*found, strict=True)
-            self._tape.queues.write(now, rails, backlogs)
+            self._tape.queues.append((now, rails, backlogs))
 
     def _failed(self, now: float, exc: Exception) -> None:
         self._on_error()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+
+Row: TypeAlias = "tuple[float, tuple[int, ...], Sequence[float]]"
+"""A time, the rails that were read, and the values of each, one rail's after the other's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +88,12 @@ class Channel:
         self._width = width
         self._capacity = capacity
         # Bounded, should nobody read for long.
-        self._pending: deque[tuple[float, tuple[int, ...], Sequence[float]]] = deque(
-            maxlen=capacity
-        )
+        self._pending: deque[Row] = deque(maxlen=capacity)
+        self.append = self._pending.append
+        """Add what was read at a time, which does not go back; one step, which never waits."""
         self._rings: dict[int, Ring] = {}
         self._counts: Counter[int] = Counter()
         self._lock = threading.Lock()
-
-    def write(self, time: float, rails: tuple[int, ...], values: Sequence[float]) -> None:
-        """Add what was read of *rails* at *time*, which does not go back; never waits."""
-        self._pending.append((time, rails, values))
 
     def newest(self, rail: int) -> list[float] | None:
         """Return the newest sample of *rail*, its time first."""
@@ -153,7 +153,7 @@ class Track:
 
     def append(self, time: float, receive: float, transmit: float) -> None:
         """Add a sample of this rail alone."""
-        self._channel.write(time, (self._rail,), (receive, transmit))
+        self._channel.append((time, (self._rail,), (receive, transmit)))
 
     def append_gap(self, time: float) -> None:
         """Say that what was counted before *time* and after has nothing to do with each other."""
