@@ -1,9 +1,12 @@
 """Fills the records of the state file for a model of GPU, as it is after boot."""
 
+import time
+
 import pynvml
 
 from support.nvml import layout
 from support.nvml.calls import CALLS
+from support.nvml.fields import furnish_fields
 from support.nvml.profiles import GIB, Profile
 from support.nvml.timeline import SECOND
 
@@ -19,6 +22,7 @@ def furnish_driver(state: layout.State, gpus: int) -> None:
     state.driver_loaded = 1
     state.cuda_version = 12090
     state.library_version = state.kernel_version = _DRIVER
+    state.wall_offset = time.time_ns() - time.monotonic_ns()
     state.nvml_version = b"12." + _DRIVER
     state.magic = layout.MAGIC
 
@@ -29,6 +33,7 @@ def furnish_gpu(gpu: layout.Gpu, profile: Profile, number: int) -> None:
     _identity(gpu, profile, number)
     _readings(gpu, profile)
     _instruments(gpu, profile)
+    furnish_fields(gpu.fields, profile)
     for call in profile.unsupported:
         gpu.faults[CALLS.index(call)].result = pynvml.NVML_ERROR_NOT_SUPPORTED
 
@@ -49,13 +54,13 @@ def _identity(gpu: layout.Gpu, profile: Profile, number: int) -> None:
 def _readings(gpu: layout.Gpu, profile: Profile) -> None:
     gpu.persistence = 1
     gpu.memory_total, gpu.memory_reserved = profile.memory_total, GIB // 2
-    gpu.temperature = 34
+    gpu.temperature, gpu.memory_temperature = 34, 41
     gpu.max_clocks_megahertz[:] = [*profile.max_clocks_megahertz]
     gpu.clocks_megahertz[:] = [*profile.max_clocks_megahertz]
     gpu.power_limit_milliwatts = profile.power_limit_watts * 1000
     gpu.pcie_width = gpu.pcie_max_width = 16
     gpu.pcie_generation = gpu.pcie_max_generation = profile.pcie_generation
-    gpu.ecc_mode = 1
+    gpu.ecc_mode, gpu.mig_capacity = 1, layout.SIZES["INSTANCES"]
     gpu.link_count, gpu.link_version = profile.links, profile.link_version
     gpu.link_megabytes_per_second = profile.link_megabytes_per_second
     gpu.link_active[: profile.links] = [1] * profile.links
@@ -65,8 +70,9 @@ def _readings(gpu: layout.Gpu, profile: Profile) -> None:
 def _instruments(gpu: layout.Gpu, profile: Profile) -> None:
     gpu.gpm_supported = profile.gpm
     gpu.utilization_period = round(profile.utilization_period_seconds * SECOND)
+    gpu.utilization_samples, gpu.power_samples = 71, 119
     gpu.power_window = round(profile.power_window_seconds * SECOND)
-    gpu.power_period = gpu.energy_period = SECOND // 40
+    gpu.power_period = gpu.energy_period = gpu.gpm_period = SECOND // 10
+    gpu.instant_window = SECOND // 40
+    gpu.power_sample_period = SECOND // 50
     gpu.traffic_period = SECOND // 100
-    gpu.sample_period = SECOND // 50
-    gpu.sample_capacity = 120

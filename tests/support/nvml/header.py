@@ -1,6 +1,7 @@
 """The C view of the state file, written from `layout`; the compiler checks sizes and offsets."""
 
 import ctypes
+from typing import Any
 
 from support.nvml.calls import CALLS
 from support.nvml.layout import LEVELS, MAGIC, RECORDS, SIZES, VERSION
@@ -39,10 +40,9 @@ def _struct(record: type[ctypes.Structure]) -> list[str]:
     return lines
 
 
-def _declaration(field: str, kind: type) -> str:
+def _declaration(field: str, kind: Any) -> str:
     if issubclass(kind, ctypes.Array):
-        element: type = kind._type_
-        return _declaration(f"{field}[{kind._length_}]", element)
+        return _declaration(f"{field}[{kind._length_}]", kind._type_)
     return f"{_SCALARS.get(kind) or _struct_name(kind)} {field}"
 
 

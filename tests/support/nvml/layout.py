@@ -56,12 +56,12 @@ def laid_out(record: Record) -> Record:
 
 @laid_out
 class Fault(ctypes.Structure):
-    """What befalls a call besides its work, and how often it was made."""
+    """What befalls a call besides its work, what it costs, and how often it was made."""
 
     result: Annotated[int, c_int32]
     hang: Annotated[int, c_uint32]
     delay_microseconds: Annotated[int, c_uint32]
-    unused: Annotated[int, c_uint32]
+    work_microseconds: Annotated[int, c_uint32]
     count: Annotated[int, c_uint64]
 
 
@@ -71,6 +71,8 @@ class Field(ctypes.Structure):
 
     result: Annotated[int, c_int32]
     type: Annotated[int, c_uint32]
+    work_microseconds: Annotated[int, c_uint32]
+    unused: Annotated[int, c_uint32]
     value: Annotated[int, c_uint64]
 
 
@@ -192,16 +194,20 @@ class Gpu(ctypes.Structure):
         c_uint64 * SIZES["LINK_ERRORS"] * SIZES["LINKS"],
     ]
     utilization_period: Annotated[int, c_int64]
+    utilization_samples: Annotated[int, c_int64]
     power_period: Annotated[int, c_int64]
     power_window: Annotated[int, c_int64]
     power_lag: Annotated[int, c_int64]
+    instant_window: Annotated[int, c_int64]
+    power_sample_period: Annotated[int, c_int64]
+    power_samples: Annotated[int, c_int64]
     energy_period: Annotated[int, c_int64]
     traffic_period: Annotated[int, c_int64]
-    sample_period: Annotated[int, c_int64]
-    sample_capacity: Annotated[int, c_uint32]
+    gpm_period: Annotated[int, c_int64]
     mig_current: Annotated[int, c_uint32]
     mig_pending: Annotated[int, c_uint32]
     mig_capacity: Annotated[int, c_uint32]
+    memory_temperature: Annotated[int, c_uint32]
     event_types: Annotated[int, c_uint64]
     instances: Annotated[ctypes.Array[Instance], Instance * SIZES["INSTANCES"]]
     processes: Annotated[ctypes.Array[Process], Process * SIZES["PROCESSES"]]
@@ -221,6 +227,7 @@ class State(ctypes.Structure):
     gpu_count: Annotated[int, c_uint32]
     driver_loaded: Annotated[int, c_uint32]
     cuda_version: Annotated[int, c_int32]
+    wall_offset: Annotated[int, c_int64]
     library_version: Annotated[bytes, c_char * 80]
     kernel_version: Annotated[bytes, c_char * 80]
     nvml_version: Annotated[bytes, c_char * 80]

@@ -1,7 +1,7 @@
 """GPUs as their data sheets and drivers describe them: what each has, and what each lacks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from support.nvml.timeline import Activity, Levels
 
@@ -10,8 +10,18 @@ _GPM = ("nvmlGpmSampleGet", "nvmlGpmMigSampleGet")
 
 
 @dataclass(frozen=True)
+class Slice:
+    """A MIG profile: what one instance gets of the GPU."""
+
+    name: str
+    slices: int
+    multiprocessors: int
+    memory: int
+
+
+@dataclass(frozen=True)
 class Profile:
-    """A model of GPU."""
+    """A model of GPU, and what it draws and moves in each activity of a training job."""
 
     name: str
     architecture: int
@@ -20,7 +30,6 @@ class Profile:
     pci_device_id: int
     memory_total: int
     power_limit_watts: int
-    idle_watts: int
     max_clocks_megahertz: tuple[int, int, int, int]
     pcie_generation: int
     links: int
@@ -29,9 +38,13 @@ class Profile:
     gpm: bool
     utilization_period_seconds: float
     power_window_seconds: float
-    mig_slices: tuple[int, ...] = ()
+    levels: Mapping[Activity, Levels]
+    partition: tuple[Slice, ...] = ()
     unsupported: tuple[str, ...] = ()
-    levels: Mapping[Activity, Levels] = field(default_factory=dict)
+
+    def levels_of(self, activity: Activity | Levels) -> Levels:
+        """What the instruments can see of an activity on this model."""
+        return activity if isinstance(activity, Levels) else self.levels[activity]
 
 
 def _levels(limit: float, idle: float, nvlink: float) -> dict[Activity, Levels]:
@@ -60,7 +73,7 @@ def _levels(limit: float, idle: float, nvlink: float) -> dict[Activity, Levels]:
 
 
 def a100() -> Profile:
-    """A100-SXM4-80GB: no GPM, power is instantaneous, twelve third-generation NVLinks."""
+    """A100-SXM4-80GB: no GPM, power over 25 ms of every 100, twelve third-generation NVLinks."""
     return Profile(
         name="NVIDIA A100-SXM4-80GB",
         architecture=7,
@@ -69,7 +82,6 @@ def a100() -> Profile:
         pci_device_id=0x20B210DE,
         memory_total=80 * GIB,
         power_limit_watts=400,
-        idle_watts=60,
         max_clocks_megahertz=(1410, 1410, 1593, 1290),
         pcie_generation=4,
         links=12,
@@ -93,14 +105,41 @@ def h100() -> Profile:
         pci_device_id=0x233010DE,
         memory_total=80 * GIB,
         power_limit_watts=700,
-        idle_watts=75,
         max_clocks_megahertz=(1980, 1980, 2619, 1545),
         pcie_generation=5,
         links=18,
         link_megabytes_per_second=26_562,
-        link_version=5,
+        link_version=6,
         gpm=True,
-        utilization_period_seconds=1.0,
+        utilization_period_seconds=0.2,
         power_window_seconds=1.0,
         levels=_levels(700, 75, 250e9),
     )
+
+
+def b200() -> Profile:
+    """B200 (SXM): as Hopper, with NVLink 5, whose errors are counted by packet."""
+    return replace(
+        h100(),
+        name="NVIDIA B200",
+        architecture=10,
+        capability=(10, 0),
+        multiprocessors=148,
+        pci_device_id=0x290110DE,
+        memory_total=180 * GIB,
+        power_limit_watts=1000,
+        max_clocks_megahertz=(1965, 1965, 3996, 1500),
+        link_megabytes_per_second=53_125,
+        link_version=7,
+        levels=_levels(1000, 140, 500e9),
+    )
+
+
+def mig() -> Profile:
+    """An H100 in three MIG instances: no utilisation, GPM by instance."""
+    parts = (
+        Slice("3g.40gb", 3, 60, 40 * GIB),
+        Slice("2g.20gb", 2, 32, 20 * GIB),
+        Slice("1g.10gb", 1, 16, 10 * GIB),
+    )
+    return replace(h100(), partition=parts)

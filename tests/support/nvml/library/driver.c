@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HANG_POLL_NANOSECONDS 20000000L
+#define HANG_POLL_MICROSECONDS 20000
 
 enum hang { HANG_NOT, HANG_INTERRUPTIBLE, HANG_UNINTERRUPTIBLE };
 
@@ -69,10 +69,29 @@ int64_t monotonic_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void pause_nanoseconds(long nanoseconds)
+long long stamp_of(int64_t time)
 {
-    struct timespec pause = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    return (time + mapped->wall_offset) / 1000;
+}
+
+void pause_microseconds(uint32_t microseconds)
+{
+    struct timespec pause = {microseconds / 1000000, microseconds % 1000000 * 1000L};
     nanosleep(&pause, NULL);
+}
+
+static int64_t processor_time(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+void work_microseconds(uint32_t microseconds)
+{
+    int64_t end = microseconds == 0 ? 0 : processor_time() + microseconds * 1000L;
+    while (end != 0 && processor_time() < end)
+        ;
 }
 
 /* Until the order is taken back; the uninterruptible kind waits inside the kernel for the answer of
@@ -81,7 +100,7 @@ static void hang_while(const struct fault *fault)
 {
     struct stat unanswered;
     while (fault->hang == HANG_INTERRUPTIBLE)
-        pause_nanoseconds(HANG_POLL_NANOSECONDS);
+        pause_microseconds(HANG_POLL_MICROSECONDS);
     if (fault->hang == HANG_UNINTERRUPTIBLE)
         (void)!stat(mapped->stuck_path, &unanswered);
 }
@@ -90,7 +109,8 @@ static nvmlReturn_t suffer(struct fault *fault)
 {
     __atomic_fetch_add(&fault->count, 1, __ATOMIC_RELAXED);
     if (fault->delay_microseconds != 0)
-        pause_nanoseconds(fault->delay_microseconds * 1000L);
+        pause_microseconds(fault->delay_microseconds);
+    work_microseconds(fault->work_microseconds);
     hang_while(fault);
     return (nvmlReturn_t)fault->result;
 }

@@ -13,6 +13,11 @@ struct nvmlDevice_st {
 
 struct state *state(void);
 int64_t monotonic_now(void);
+/* Microseconds since 1970 of a monotonic time: how NVML stamps values. */
+long long stamp_of(int64_t time);
+void pause_microseconds(uint32_t microseconds);
+/* Use this much of a processor, as the driver's part of a call does. */
+void work_microseconds(uint32_t microseconds);
 
 /* How a call begins: initialised, driver there, what was ordered for this call happens. */
 nvmlReturn_t begin(enum call call);
@@ -36,7 +41,10 @@ unsigned long long energy_millijoules(const struct gpu *gpu, int64_t now);
 unsigned int utilization_percent(const struct gpu *gpu, enum level level, int64_t at);
 /* Bytes since the origin, as a counter that moves in steps. */
 double traffic_bytes(const struct gpu *gpu, enum level level, int64_t now);
-unsigned int active_links(const struct gpu *gpu);
+/* The same of one NVLink: traffic is spread over those that are active. */
+double link_bytes(const struct gpu *gpu, enum level level, unsigned int link, int64_t now);
+
+unsigned long long ecc_total(const struct gpu *gpu, unsigned int type, unsigned int counter);
 
 /* Begin a call that MIG devices do not have, and name its GPU. */
 #define BEGIN_ON_GPU(device, call)                                 \

@@ -39,3 +39,89 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *me
     memory->free = amounts.total - amounts.used - amounts.reserved;
     return NVML_SUCCESS;
 }
+
+unsigned long long ecc_total(const struct gpu *gpu, unsigned int type, unsigned int counter)
+{
+    unsigned long long sum = 0;
+    for (unsigned int location = 0; location < STATE_LOCATIONS; location++)
+        sum += gpu->ecc_errors[type][counter][location];
+    return sum;
+}
+
+nvmlReturn_t nvmlDeviceGetEccMode(nvmlDevice_t device, nvmlEnableState_t *current,
+                                  nvmlEnableState_t *pending)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetEccMode);
+    NEED(current != NULL && pending != NULL);
+    *current = *pending = (nvmlEnableState_t)gpu->ecc_mode;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryErrorType_t type,
+                                         nvmlEccCounterType_t counter, unsigned long long *count)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetTotalEccErrors);
+    NEED(type < STATE_ERROR_TYPES && counter < STATE_COUNTER_TYPES && count != NULL);
+    if (!gpu->ecc_mode)
+        return NVML_ERROR_NOT_SUPPORTED;
+    *count = ecc_total(gpu, type, counter);
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMemoryErrorCounter(nvmlDevice_t device, nvmlMemoryErrorType_t type,
+                                             nvmlEccCounterType_t counter,
+                                             nvmlMemoryLocation_t location,
+                                             unsigned long long *count)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetMemoryErrorCounter);
+    NEED(type < STATE_ERROR_TYPES && counter < STATE_COUNTER_TYPES);
+    NEED(location < STATE_LOCATIONS && count != NULL);
+    if (!gpu->ecc_mode)
+        return NVML_ERROR_NOT_SUPPORTED;
+    *count = gpu->ecc_errors[type][counter][location];
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t device, unsigned int *correctable,
+                                       unsigned int *uncorrectable, unsigned int *pending,
+                                       unsigned int *failure)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetRemappedRows);
+    NEED(correctable != NULL && uncorrectable != NULL && pending != NULL && failure != NULL);
+    *correctable = gpu->remapped_correctable;
+    *uncorrectable = gpu->remapped_uncorrectable;
+    *pending = gpu->remapped_pending;
+    *failure = gpu->remapped_failure;
+    return NVML_SUCCESS;
+}
+
+static nvmlReturn_t retired_pages(const struct gpu *gpu, nvmlPageRetirementCause_t cause,
+                                  unsigned int *count, unsigned long long *addresses)
+{
+    NEED(cause < STATE_ERROR_TYPES && count != NULL);
+    unsigned int pages = gpu->retired_pages[cause], room = *count;
+    *count = pages;
+    if (pages > room)
+        return NVML_ERROR_INSUFFICIENT_SIZE;
+    for (unsigned int page = 0; addresses != NULL && page < pages; page++)
+        addresses[page] = page * 0x10000ULL;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetRetiredPages(nvmlDevice_t device, nvmlPageRetirementCause_t cause,
+                                       unsigned int *count, unsigned long long *addresses)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetRetiredPages);
+    return retired_pages(gpu, cause, count, addresses);
+}
+
+nvmlReturn_t nvmlDeviceGetRetiredPages_v2(nvmlDevice_t device, nvmlPageRetirementCause_t cause,
+                                          unsigned int *count, unsigned long long *addresses,
+                                          unsigned long long *stamps)
+{
+    BEGIN_ON_GPU(device, nvmlDeviceGetRetiredPages_v2);
+    nvmlReturn_t result = retired_pages(gpu, cause, count, addresses);
+    for (unsigned int page = 0; result == NVML_SUCCESS && stamps && page < *count; page++)
+        stamps[page] = (unsigned long long)stamp_of(0);
+    return result;
+}
