@@ -8,6 +8,7 @@ nothing of it remains. It needs /dev/fuse, and root or unprivileged user namespa
 
 import ctypes
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -46,6 +47,10 @@ class StuckFileSystem:
         self._server.communicate()
         self._folder.cleanup()
 
+    def caught(self, seconds: float) -> bool:
+        """Whether somebody is stuck, or gets stuck within this time."""
+        return bool(select.select([self._server.stdout], [], [], seconds)[0])
+
     @property
     def path(self) -> Path:
         """A file on it, as the rest of the machine sees it."""
@@ -79,8 +84,9 @@ def _serve(folder: str) -> None:
         os.write(device, _OUT.pack(_OUT.size + len(_WELCOME), 0, request) + _WELCOME)
     sys.stdout.write("mounted\n")
     sys.stdout.flush()
-    while True:
-        os.read(device, _MESSAGE_BYTES)
+    while os.read(device, _MESSAGE_BYTES):
+        sys.stdout.write("caught\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

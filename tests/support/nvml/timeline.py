@@ -1,7 +1,8 @@
 """What a GPU does over time, as phases of constant levels: pure, the reference for the C code."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -66,9 +67,13 @@ class Timeline:
     def integral(self, level: str, time: int) -> float:
         """The sum of a level over time, multiplied by seconds, until *time*."""
         total: float = getattr(self.base, level)
-        for start, end, levels in self._spans(time):
-            total += getattr(levels, level) * (end - start) / SECOND
-        return total
+        whole = self._whole_cycles(time)
+        if not whole:
+            return total + _sum(self.phases, level, time)
+        cycle = self.phases[self.cycle :]
+        total += _sum(self.phases, level, cycle[0].start)
+        total += whole * _sum(cycle, level, cycle[0].start + self.period)
+        return total + _sum(cycle, level, time - whole * self.period)
 
     def mean(self, level: str, start: int, end: int) -> float:
         """The mean of a level over a span."""
@@ -81,9 +86,9 @@ class Timeline:
 
         A part lasts its seconds; the last one lasts for ever where nothing repeats.
         """
-        past = [Phase(start, levels) for start, _, levels in self._spans(at)][-_KEPT_PHASES:]
+        past = self._past(at)
         origin = past[0].start if past else at
-        base = Levels(**{field.name: self.integral(field.name, origin) for field in fields(Levels)})
+        base = Levels(**{level: self.integral(level, origin) for level in LEVELS})
         start, coming = at, []
         for seconds, levels in parts:
             coming.append(Phase(start, levels))
@@ -93,21 +98,29 @@ class Timeline:
             raise ValueError(f"{len(coming)} phases at once do not fit")
         return type(self)(phases, len(past), start - at if repeated else 0, base)
 
-    def _spans(self, until: int) -> list[tuple[int, int, Levels]]:
-        """Every phase that has begun before *until*, repetitions unrolled, cut off there."""
-        spans = []
-        starts = self._starts(until)
-        for number, (start, levels) in enumerate(starts):
-            end = starts[number + 1][0] if number + 1 < len(starts) else until
-            spans.append((start, end, levels))
-        return spans
+    def _whole_cycles(self, time: int) -> int:
+        """How often the cycle has been gone through by then."""
+        return max(0, (time - self.phases[self.cycle].start) // self.period) if self.period else 0
 
-    def _starts(self, until: int) -> list[tuple[int, Levels]]:
-        starts = [(phase.start, phase.levels) for phase in self.phases if phase.start < until]
-        if self.period:
-            cycle = self.phases[self.cycle :]
-            shift = self.period
-            while cycle[0].start + shift < until:
-                starts += [(p.start + shift, p.levels) for p in cycle if p.start + shift < until]
-                shift += self.period
-        return starts
+    def _past(self, until: int) -> list[Phase]:
+        """The last phases that began before *until*, repetitions among them."""
+        found = [phase for phase in self.phases if phase.start < until]
+        whole = self._whole_cycles(until)
+        for repetition in range(max(1, whole - _KEPT_PHASES), whole + 1):
+            moved = [
+                Phase(phase.start + repetition * self.period, phase.levels)
+                for phase in self.phases[self.cycle :]
+            ]
+            found += [phase for phase in moved if phase.start < until]
+        return found[-_KEPT_PHASES:]
+
+
+def _sum(phases: Sequence[Phase], level: str, until: int) -> float:
+    """Phases once; the last one lasts for ever."""
+    ends = [*(phase.start for phase in phases[1:]), until]
+    spans = ((phase, min(end, until)) for phase, end in zip(phases, ends, strict=False))
+    return math.fsum(
+        getattr(phase.levels, level) * (end - phase.start) / SECOND
+        for phase, end in spans
+        if end > phase.start
+    )
