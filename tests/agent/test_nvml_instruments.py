@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.nvml import Activity, Gpu, Levels, Stage, Timeline, a100, build, h100, mig
+from support.nvml import Activity, Gpu, Levels, Stage, Timeline, a100, build, h100, join, mig
 from support.nvml.building import NAME
 from support.nvml.console import Console
 from support.nvml.layout import LEVELS
@@ -343,7 +343,8 @@ def test_both_sides_add_up_alike(
 ) -> None:
     library, gpu = c_side
     steps = [(Levels(watts=level), length / _SECOND) for length, level in parts]
-    gpu._timeline = Timeline()
+    gpu.values.timelines[gpu.values.timeline].count = 0
+    gpu.values.timelines[gpu.values.timeline].period = 0
     (gpu.repeat if repeated else gpu.play)(*steps, at=start)
 
     for offset in times:
@@ -352,6 +353,17 @@ def test_both_sides_add_up_alike(
         )
         wanted = gpu.timeline.integral("watts", start + offset)
         assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def test_another_process_goes_on_where_the_first_left(stage: Stage) -> None:
+    stage.gpus[1].perform(Activity.COMPUTE, at=0)
+    joined = join(stage.path)[1]
+    joined.perform(Activity.STALLED, at=_SECOND)
+    levels = joined.profile.levels
+    watts = levels[Activity.COMPUTE].watts + levels[Activity.STALLED].watts
+
+    assert joined.profile.name == "NVIDIA A100-SXM4-80GB"
+    assert stage.gpus[1].timeline.integral("watts", 2 * _SECOND) == pytest.approx(watts)
 
 
 def test_more_phases_than_fit_are_refused() -> None:

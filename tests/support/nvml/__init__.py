@@ -34,7 +34,8 @@ Live, from the test's process, while the program runs:
 `fail`, `delay`, `burden`, `hang`, `heal`, `count` of the stage itself are for the whole driver,
 calls without a GPU included; a call on a GPU is counted in both. `stage.unload_driver()`,
 `load_driver()`, `upgrade_driver("580.1")` (running programs mismatch), `upgrade_packages("580.1")`
-(new ones do). A hang that not even SIGKILL ends:
+(new ones do). Another process that acts on the stage has `join(path)`, its GPUs; `Console` is a
+program on it that evaluates what it is asked. A hang that not even SIGKILL ends:
 
     with StuckFileSystem() as stuck:        # from support.nvml.stuck
         stage.stuck_on(stuck.path)
@@ -50,7 +51,7 @@ GPM move in steps of their periods. `values.*_period`, `_window` and `_lag` are 
 from support.nvml.building import build
 from support.nvml.gpu import Gpu
 from support.nvml.profiles import Profile, Slice, a100, b200, h100, mig
-from support.nvml.stage import STATE_VARIABLE, Stage
+from support.nvml.stage import STATE_VARIABLE, Stage, join
 from support.nvml.timeline import Activity, Levels, Phase, Timeline
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "b200",
     "build",
     "h100",
+    "join",
     "mig",
 ]

@@ -20,6 +20,9 @@ CALLS_SECONDS = {
     "nvmlDeviceGetComputeRunningProcesses_v3": 0.13e-3,
     "nvmlDeviceGetGraphicsRunningProcesses_v3": 0.2e-3,
     "nvmlDeviceGetSamples": 1.5e-3,
+    "nvmlDeviceGetProcessUtilization": 1.7e-3,
+    "nvmlDeviceGetFanSpeed": 0.4e-3,
+    "nvmlDeviceGetBAR1MemoryInfo": 84e-6,
 }
 FIELDS_SECONDS = {
     pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION: 2.6e-3,

@@ -8,7 +8,7 @@ import pynvml
 from support.nvml import layout
 from support.nvml.faults import Faults
 from support.nvml.profiles import Profile, Slice
-from support.nvml.timeline import Activity, Levels, Timeline
+from support.nvml.timeline import Activity, Levels, Phase, Timeline
 
 # What NVML says where a process or an event belongs to no MIG instance.
 NO_INSTANCE = 0xFFFFFFFF
@@ -24,12 +24,11 @@ class Gpu(Faults):
         self.profile = profile
         self._state = state
         self._number = number
-        self._timeline = Timeline()
 
     @property
     def timeline(self) -> Timeline:
         """What it has done and will do."""
-        return self._timeline
+        return _read(self.values.timelines[self.values.timeline])
 
     def perform(self, activity: Activity | Levels, *, at: int | None = None) -> None:
         """Do this from now (or *at*, CLOCK_MONOTONIC ns) on."""
@@ -110,9 +109,9 @@ class Gpu(Faults):
     ) -> None:
         start = time.monotonic_ns() if at is None else at
         levels = [(seconds, self.profile.levels_of(what)) for what, seconds in parts]
-        self._timeline = self._timeline.followed_by(levels, start, repeated=repeated)
         spare = 1 - self.values.timeline
-        _write(self._timeline, self.values.timelines[spare])
+        timeline = self.timeline.followed_by(levels, start, repeated=repeated)
+        _write(timeline, self.values.timelines[spare])
         self.values.timeline = spare
 
 
@@ -124,6 +123,13 @@ def _furnish_instance(record: layout.Instance, gpu: layout.Gpu, part: Slice, pla
     record.name = gpu.name + f" MIG {part.name}".encode()
     record.uuid = gpu.uuid.replace(b"GPU-", b"MIG-")[:-2] + f"{place + 1:02x}".encode()
     record.present = 1
+
+
+def _read(record: layout.Timeline) -> Timeline:
+    phases = tuple(
+        Phase(slot.start, Levels(*slot.levels)) for slot in record.phases[: record.count]
+    )
+    return Timeline(phases, record.cycle, record.period, Levels(*record.base))
 
 
 def _write(timeline: Timeline, record: layout.Timeline) -> None:

@@ -11,7 +11,7 @@ from support.nvml.building import build
 from support.nvml.faults import Faults
 from support.nvml.furnishing import furnish_driver, furnish_gpu
 from support.nvml.gpu import Gpu
-from support.nvml.profiles import Profile
+from support.nvml.profiles import Profile, a100, b200, h100
 from support.nvml.timeline import Activity
 
 STATE_VARIABLE = "RAILWATCH_NVML_STATE"
@@ -22,9 +22,9 @@ class Stage(Faults):
 
     def __init__(self, path: Path, profiles: Sequence[Profile]) -> None:
         self.path = path
-        with path.open("wb+") as file:
-            file.truncate(ctypes.sizeof(layout.State))
-            self.state = layout.State.from_buffer(mmap.mmap(file.fileno(), 0))
+        path.write_bytes(bytes(ctypes.sizeof(layout.State)))
+        path.chmod(0o666)  # calls are counted in it, also those of unprivileged programs
+        self.state = _mapped(path)
         super().__init__(self.state.faults)
         self.gpus = [self._gpu(number, profile) for number, profile in enumerate(profiles)]
         furnish_driver(self.state, len(profiles))
@@ -68,3 +68,15 @@ class Stage(Faults):
         gpu.partition(*profile.partition)
         gpu.perform(Activity.IDLE)
         return gpu
+
+
+def join(path: Path) -> list[Gpu]:
+    """The GPUs of a stage that another process made, for those who act on it: ranks of a job."""
+    state = _mapped(path)
+    models = {model.name.encode(): model for model in (a100(), h100(), b200())}
+    return [Gpu(state, n, models[state.gpus[n].name]) for n in range(state.gpu_count)]
+
+
+def _mapped(path: Path) -> layout.State:
+    with path.open("r+b") as file:
+        return layout.State.from_buffer(mmap.mmap(file.fileno(), 0))
