@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pynvml
@@ -311,21 +312,31 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/status").read_text().split("State:\t")[1][0]
 
 
-def test_not_even_a_kill_ends_an_uninterruptible_hang(stage: Stage, console: Console) -> None:
-    """Until the file system lets go: then the kill that waited does its work."""
-    gpu, pid = stage.gpus[0], console.process.pid
-    try:
-        with StuckFileSystem() as stuck:
-            stage.stuck_on(stuck.path)
-            gpu.hang(_UTILIZATION, uninterruptible=True)
-            console.begin(f"{_UTILIZATION}(gpu(0))")
-            assert stuck.caught(_SECONDS)
-            console.process.kill()
-            wait_until(lambda: _state(pid) == "D", _SECONDS, "the sleep is uninterruptible")
-            assert console.process.poll() is None
-    except OSError as error:
-        pytest.skip(f"no file system of one's own here: {error}")
+@pytest.fixture
+def stuck() -> Iterator[StuckFileSystem]:
+    """What never answers, where the machine lets one make it."""
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(StuckFileSystem())
+        except OSError as error:
+            pytest.skip(f"no file system of one's own here: {error}")
+        yield made
 
+
+def test_not_even_a_kill_ends_an_uninterruptible_hang(
+    stage: Stage, console: Console, stuck: StuckFileSystem
+) -> None:
+    """Until the file system lets go: then the kill that waited does its work."""
+    pid = console.process.pid
+    stage.stuck_on(stuck.path)
+    stage.gpus[0].hang(_UTILIZATION, uninterruptible=True)
+    console.begin(f"{_UTILIZATION}(gpu(0))")
+    assert stuck.caught(_SECONDS)
+    console.process.kill()
+    wait_until(lambda: _state(pid) == "D", _SECONDS, "the sleep is uninterruptible")
+
+    assert console.process.poll() is None
+    stuck.release()
     assert console.process.wait(_SECONDS) == -signal.SIGKILL
 
 

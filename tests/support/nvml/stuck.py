@@ -19,6 +19,7 @@ from typing import Self
 _NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
 _RECURSIVE, _PRIVATE = 0x4000, 0x40000
 _NO_SUID, _NO_DEVICES = 2, 4
+_MOUNTED = "mounted"
 _INIT = 26
 _MESSAGE_BYTES = 1 << 17
 _IN = struct.Struct("<IIQ")  # length, opcode, id
@@ -30,26 +31,34 @@ _WELCOME = struct.pack("<IIIIHHIIHHIII", 7, 31, 0, 0, 12, 9, 4096, 1, 0, 0, 0, 0
 
 
 class StuckFileSystem:
-    """While the context lasts, whoever looks at `path` is stuck."""
+    """While the context lasts, whoever looks at `path` is stuck; OSError where it cannot be."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
         self._server = subprocess.Popen(
             [sys.executable, __file__, self._folder.name], stdout=subprocess.PIPE
         )
-        if not self._server.stdout or self._server.stdout.readline() != b"mounted\n":
+        assert self._server.stdout is not None
+        self._output = self._server.stdout
+        first = self._output.readline().decode().strip()
+        if first != _MOUNTED:
             self.__exit__()
-            raise OSError("no file system could be mounted")
+            raise OSError(first)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._server.kill()
-        self._server.communicate()
+        self.release()
+        self._output.close()
         self._folder.cleanup()
+
+    def release(self) -> None:
+        """Let go of all who are stuck."""
+        self._server.kill()
+        self._server.wait()
 
     def caught(self, seconds: float) -> bool:
         """Whether somebody is stuck, or gets stuck within this time."""
-        return bool(select.select([self._server.stdout], [], [], seconds)[0])
+        return bool(select.select([self._output], [], [], seconds)[0])
 
     @property
     def path(self) -> Path:
@@ -82,12 +91,18 @@ def _serve(folder: str) -> None:
     _, opcode, request = _IN.unpack_from(os.read(device, _MESSAGE_BYTES))
     if opcode == _INIT:
         os.write(device, _OUT.pack(_OUT.size + len(_WELCOME), 0, request) + _WELCOME)
-    sys.stdout.write("mounted\n")
-    sys.stdout.flush()
+    _say(_MOUNTED)
     while os.read(device, _MESSAGE_BYTES):
-        sys.stdout.write("caught\n")
-        sys.stdout.flush()
+        _say("caught")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    try:
+        _serve(sys.argv[1])
+    except OSError as problem:
+        _say(str(problem))
