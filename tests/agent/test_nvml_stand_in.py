@@ -367,7 +367,8 @@ def test_calls_are_counted_per_gpu_and_in_all(stage: Stage, console: Console) ->
     console.ask("[nvmlDeviceGetName(gpu(index)) for index in (0, 1, 1)] and 0")
 
     assert [gpu.count("nvmlDeviceGetName") for gpu in stage.gpus] == [1, 2]
-    assert stage.count("nvmlDeviceGetName") == 3
+    assert [gpu.count("nvmlDeviceGetHandleByIndex_v2") for gpu in stage.gpus] == [1, 2]
+    assert stage.count("nvmlDeviceGetName") == stage.count("nvmlDeviceGetHandleByIndex_v2") == 3
 
 
 def test_a_mig_device_has_memory_and_processes_and_no_utilisation(tmp_path: Path) -> None:
@@ -379,7 +380,9 @@ def test_a_mig_device_has_memory_and_processes_and_no_utilisation(tmp_path: Path
         assert console.ask("nvmlDeviceGetMigMode(gpu())") == [1, 1]
         assert console.ask("nvmlDeviceGetMaxMigDeviceCount(gpu())") == 7
         assert console.ask("nvmlDeviceGetName(part)") == "NVIDIA H100 80GB HBM3 MIG 2g.20gb"
-        assert console.ask("nvmlDeviceGetUUID(part)").startswith("MIG-")
+        uuid = console.ask("nvmlDeviceGetUUID(part)")
+        assert uuid.startswith("MIG-")
+        assert console.ask(f"nvmlDeviceGetIndex(nvmlDeviceGetHandleByUUID({uuid!r}))") == 1
         assert console.ask("nvmlDeviceGetMemoryInfo(part).used") == 2**30
         assert console.ask("[p.pid for p in nvmlDeviceGetComputeRunningProcesses(part)]") == [4711]
         assert console.ask("nvmlDeviceGetGpuInstanceId(part)") == 2

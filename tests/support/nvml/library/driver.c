@@ -149,8 +149,12 @@ nvmlReturn_t begin(enum call call)
 nvmlReturn_t begin_on(nvmlDevice_t device, enum call call)
 {
     nvmlReturn_t result = begin(call);
-    if (result != NVML_SUCCESS)
-        return result;
+    return result == NVML_SUCCESS ? reach(device, call) : result;
+}
+
+nvmlReturn_t reach(nvmlDevice_t device, enum call call)
+{
+    nvmlReturn_t result;
     if (device == NULL || device->gpu == NULL)
         return NVML_ERROR_INVALID_ARGUMENT;
     result = suffer(&device->gpu->faults[call]);

@@ -21,8 +21,9 @@ void work_microseconds(uint32_t microseconds);
 
 /* How a call begins: initialised, driver there, what was ordered for this call happens. */
 nvmlReturn_t begin(enum call call);
-/* The same for a call on a GPU or MIG device. */
+/* The same for a call on a GPU or MIG device; `reach` is the GPU's part of it. */
 nvmlReturn_t begin_on(nvmlDevice_t device, enum call call);
+nvmlReturn_t reach(nvmlDevice_t device, enum call call);
 nvmlReturn_t begin_init(enum call call);
 
 nvmlDevice_t handle_of(struct gpu *gpu);

@@ -52,25 +52,20 @@ nvmlReturn_t nvmlDeviceIsMigDeviceHandle(nvmlDevice_t device, unsigned int *is_i
     return NVML_SUCCESS;
 }
 
-nvmlReturn_t nvmlDeviceGetGpuInstanceId(nvmlDevice_t device, unsigned int *id)
-{
-    BEGIN_ON_ANY(device, nvmlDeviceGetGpuInstanceId);
-    NEED(id != NULL);
-    if (device->instance == NULL)
-        return NVML_ERROR_NOT_SUPPORTED;
-    *id = device->instance->gpu_instance;
-    return NVML_SUCCESS;
-}
+/* A call that answers with one number of the instance. */
+#define INSTANCE_CALL(name, number)                          \
+    nvmlReturn_t name(nvmlDevice_t device, unsigned int *id) \
+    {                                                        \
+        BEGIN_ON_ANY(device, name);                          \
+        NEED(id != NULL);                                    \
+        if (device->instance == NULL)                        \
+            return NVML_ERROR_NOT_SUPPORTED;                 \
+        *id = device->instance->number;                      \
+        return NVML_SUCCESS;                                 \
+    }
 
-nvmlReturn_t nvmlDeviceGetComputeInstanceId(nvmlDevice_t device, unsigned int *id)
-{
-    BEGIN_ON_ANY(device, nvmlDeviceGetComputeInstanceId);
-    NEED(id != NULL);
-    if (device->instance == NULL)
-        return NVML_ERROR_NOT_SUPPORTED;
-    *id = device->instance->compute_instance;
-    return NVML_SUCCESS;
-}
+INSTANCE_CALL(nvmlDeviceGetGpuInstanceId, gpu_instance)
+INSTANCE_CALL(nvmlDeviceGetComputeInstanceId, compute_instance)
 
 nvmlReturn_t nvmlDeviceGetAttributes_v2(nvmlDevice_t device, nvmlDeviceAttributes_t *attributes)
 {

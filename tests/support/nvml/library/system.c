@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned int length)
 {
@@ -76,28 +75,30 @@ static struct gpu *gpu_at(unsigned int index)
     return NULL;
 }
 
-static nvmlReturn_t found(struct gpu *gpu, enum call call, nvmlDevice_t *device)
+static nvmlReturn_t hand_out(nvmlDevice_t found, enum call call, nvmlDevice_t *device)
 {
-    if (gpu == NULL)
-        return NVML_ERROR_NOT_FOUND;
-    nvmlReturn_t result = begin_on(handle_of(gpu), call);
+    nvmlReturn_t result = reach(found, call);
     if (result == NVML_SUCCESS)
-        *device = handle_of(gpu);
+        *device = found;
     return result;
 }
 
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device)
 {
     BEGIN(nvmlDeviceGetHandleByIndex_v2);
-    NEED(device != NULL && gpu_at(index) != NULL);
-    return found(gpu_at(index), CALL_nvmlDeviceGetHandleByIndex_v2, device);
+    struct gpu *gpu = gpu_at(index);
+    NEED(device != NULL && gpu != NULL);
+    return hand_out(handle_of(gpu), CALL_nvmlDeviceGetHandleByIndex_v2, device);
 }
 
-static struct instance *instance_by_uuid(struct gpu *gpu, const char *uuid)
+/* A GPU by this UUID, or a MIG device of it. */
+static nvmlDevice_t named(struct gpu *gpu, const char *uuid)
 {
+    if (strcmp(gpu->uuid, uuid) == 0)
+        return handle_of(gpu);
     for (int place = 0; place < STATE_INSTANCES; place++)
         if (gpu->instances[place].present && strcmp(gpu->instances[place].uuid, uuid) == 0)
-            return &gpu->instances[place];
+            return handle_of_instance(gpu, &gpu->instances[place]);
     return NULL;
 }
 
@@ -106,15 +107,9 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device)
     struct gpu *gpu;
     BEGIN(nvmlDeviceGetHandleByUUID);
     NEED(uuid != NULL && device != NULL);
-    for (unsigned int index = 0; (gpu = gpu_at(index)) != NULL; index++) {
-        struct instance *instance = instance_by_uuid(gpu, uuid);
-        if (instance != NULL)
-            *device = handle_of_instance(gpu, instance);
-        if (instance != NULL)
-            return NVML_SUCCESS;
-        if (strcmp(gpu->uuid, uuid) == 0)
-            return found(gpu, CALL_nvmlDeviceGetHandleByUUID, device);
-    }
+    for (unsigned int index = 0; (gpu = gpu_at(index)) != NULL; index++)
+        if (named(gpu, uuid) != NULL)
+            return hand_out(named(gpu, uuid), CALL_nvmlDeviceGetHandleByUUID, device);
     return NVML_ERROR_NOT_FOUND;
 }
 
@@ -127,7 +122,7 @@ nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *address, nvmlDevice_t 
     NEED(sscanf(address, "%x:%x:%x", &domain, &bus, &slot) == 3);
     for (unsigned int index = 0; (gpu = gpu_at(index)) != NULL; index++)
         if (gpu->pci_domain == domain && gpu->pci_bus == bus && gpu->pci_device == slot)
-            return found(gpu, CALL_nvmlDeviceGetHandleByPciBusId_v2, device);
+            return hand_out(handle_of(gpu), CALL_nvmlDeviceGetHandleByPciBusId_v2, device);
     return NVML_ERROR_NOT_FOUND;
 }
 
