@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from support.nvml.timeline import Activity, Levels
 
 GIB = 2**30
-_GPM = ("nvmlGpmSampleGet", "nvmlGpmMigSampleGet")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Profile:
     power_window_seconds: float
     levels: Mapping[Activity, Levels]
     partition: tuple[Slice, ...] = ()
-    unsupported: tuple[str, ...] = ()
 
     def levels_of(self, activity: Activity | Levels) -> Levels:
         """What the instruments can see of an activity on this model."""
@@ -90,7 +88,6 @@ def a100() -> Profile:
         gpm=False,
         utilization_period_seconds=1.0,
         power_window_seconds=0.025,
-        unsupported=_GPM,
         levels=_levels(400, 60, 180e9),
     )
 
