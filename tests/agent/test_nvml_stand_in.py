@@ -119,9 +119,11 @@ def test_processes_come_and_go(stage: Stage, console: Console) -> None:
     stage.gpus[0].run(4712, 2**20, graphics=True)
     listed = "[(p.pid, p.usedGpuMemory) for p in nvmlDeviceGet{}RunningProcesses(gpu())]"
     compute, graphics = (console.ask(listed.format(kind)) for kind in ("Compute", "Graphics"))
+    older = console.ask(listed.format("Compute").replace("Processes", "Processes_v2"))
     stage.gpus[0].end(4711)
 
     assert (compute, graphics) == ([[4711, 2**30]], [[4712, 2**20]])
+    assert older == compute
     assert console.ask(listed.format("Compute")) == []
 
 

@@ -27,16 +27,15 @@ static nvmlReturn_t list(nvmlDevice_t device, enum kind kind, unsigned int *coun
     return *count > room ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
 }
 
-nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int *count,
-                                                     nvmlProcessInfo_t *infos)
-{
-    BEGIN_ON_ANY(device, nvmlDeviceGetComputeRunningProcesses_v3);
-    return list(device, KIND_COMPUTE, count, infos);
-}
+/* A call that lists processes of a kind; the second version's records are those of the third. */
+#define LIST_CALL(name, kind)                                                             \
+    nvmlReturn_t name(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *infos) \
+    {                                                                                     \
+        BEGIN_ON_ANY(device, name);                                                       \
+        return list(device, kind, count, infos);                                          \
+    }
 
-nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsigned int *count,
-                                                      nvmlProcessInfo_t *infos)
-{
-    BEGIN_ON_ANY(device, nvmlDeviceGetGraphicsRunningProcesses_v3);
-    return list(device, KIND_GRAPHICS, count, infos);
-}
+LIST_CALL(nvmlDeviceGetComputeRunningProcesses_v2, KIND_COMPUTE)
+LIST_CALL(nvmlDeviceGetComputeRunningProcesses_v3, KIND_COMPUTE)
+LIST_CALL(nvmlDeviceGetGraphicsRunningProcesses_v2, KIND_GRAPHICS)
+LIST_CALL(nvmlDeviceGetGraphicsRunningProcesses_v3, KIND_GRAPHICS)
