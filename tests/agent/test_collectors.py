@@ -22,6 +22,7 @@ from railwatch.catalogue.rail import (
 )
 from railwatch_agent.collectors.ethtool import EthtoolCollector
 from railwatch_agent.collectors.fast import FastReadings
+from railwatch_agent.collectors.gpu import GpuCollector
 from railwatch_agent.collectors.host import HostCollector
 from railwatch_agent.collectors.infiniband import InfinibandCollector
 from railwatch_agent.collectors.neighbor import NeighborCollector
@@ -251,6 +252,6 @@ def test_one_part_of_the_host_that_cannot_be_read_costs_that_part(tmp_path: Path
 def test_what_can_be_disabled_is_what_there_is() -> None:
     names = {NetdevCollector.name, WindowCollector.name, HostCollector.name, "tcp"}
     names |= {EthtoolCollector.name, InfinibandCollector.name, PcieCollector.name}
-    names |= {NeighborCollector.name}
+    names |= {NeighborCollector.name, GpuCollector.name}
 
     assert set(COLLECTORS) == names

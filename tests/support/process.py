@@ -24,6 +24,20 @@ def free_address(host: str = "127.0.0.1") -> str:
         return f"{host}:{probe.getsockname()[1]}"
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a process (proc_pid_stat(5))."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            # It has ended in between.
+            continue
+        if parent == pid:
+            found.append(int(folder.name))
+    return found
+
+
 class Process:
     """A program that runs from `start` (or entering the context) until `stop` (or leaving it).
 

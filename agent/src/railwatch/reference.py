@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # What METRICS.md says of each subsystem, the word after the prefix.
 _SUBSYSTEMS = {
     "rail": "Rails: the vendor-neutral view of the NICs that carry training traffic",
+    "gpu": "GPUs, through NVML; what each means on which GPU is in [GPU.md](GPU.md)",
     "rdma": "Counters of RDMA drivers: for people, off by default",
     "ethtool": "Driver statistics: for people, off by default",
     "host": "Host",

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.node import AGENT_MICROSCOPE_ACTIVE
 from railwatch_agent.collectors.fast import FastReadings
+from railwatch_agent.collectors.gpu import GpuCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.window import WindowCollector
+from railwatch_agent.gpus.keeper import Keeper
+from railwatch_agent.gpus.tape import GpuTape
 from railwatch_agent.inventory import Inventory
 from railwatch_agent.microscope import Microscope
 from railwatch_agent.numbering import BookFile
@@ -25,6 +28,9 @@ from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
+from railwatch_agent.sources.cgroup import JobsByProcess
+from railwatch_agent.sources.nvidia import NvidiaMachine
+from railwatch_agent.sources.nvml.process import ChildProcess
 from railwatch_agent.sources.qdisc import QueueReader
 from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.tape import Tape
@@ -60,6 +66,8 @@ class Agent:
             clock=clock,
         )
         self._tape = Tape(_tape_capacity(settings.sampler))
+        # A block comes about once a second.
+        self._gpu_tape = GpuTape(math.ceil(_TAPE_SECONDS))
         self._read_errors = 0
         self._queues = QueueStation(
             QueueReader(),
@@ -81,6 +89,18 @@ class Agent:
             station=self._station,
             line_rate=self._line_rate,
             clock=clock,
+        )
+        self._gpus = Keeper(
+            spawn=ChildProcess,
+            machine=NvidiaMachine(self._sysfs, Path(settings.paths.procfs)),
+            tape=self._gpu_tape,
+            settings=settings.gpus,
+            clock=clock,
+        )
+        self._gpu_collector = GpuCollector(
+            lambda: self._gpus.view,
+            jobs_of=JobsByProcess(Path(settings.paths.procfs)),
+            interval_seconds=settings.gpus.slow_interval_seconds,
         )
         self._of_rails: dict[tuple[str, int], Collector] = {}
         makers = rail_collectors(settings, self.inventory.rails)
@@ -106,7 +126,9 @@ class Agent:
 
     def supervise(self) -> None:
         """Follow the inventory and look after what hangs; call it about once a second."""
-        self._workers.employ([self.inventory, *self._rail_collectors(), *self._for_node])
+        for_gpus = self._tend_gpus()
+        collectors = [*self._rail_collectors(), *self._for_node, *for_gpus]
+        self._workers.employ([self.inventory, *collectors])
         self._sampler.supervise()
         self.microscope.supervise()
         self._keep_budget()
@@ -119,6 +141,7 @@ class Agent:
         self._workers.stop()
         self._sampler.stop()
         self.microscope.stop()
+        self._gpus.stop()
 
     def metrics(self) -> bytes:
         """Return the exposition of what is known now."""
@@ -140,6 +163,14 @@ class Agent:
     def _live(self) -> Iterator[Sample]:
         yield from self._fast.samples()
         yield Sample(AGENT_MICROSCOPE_ACTIVE, (), int(self.microscope.is_looking))
+
+    def _tend_gpus(self) -> list[Collector]:
+        """Look after the GPUs; return their collector, unless there never was a driver."""
+        if GpuCollector.name in self._disabled:
+            return []
+        self._gpus.tend()
+        view = self._gpus.view
+        return [self._gpu_collector] if view.has_driver or view.gpus else []
 
     def _keep_budget(self) -> None:
         before = self._throttle

@@ -19,7 +19,9 @@ ENVIRONMENT_PREFIX = "RAILWATCH_AGENT"
 DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
 
 # What [collectors] disable may name; the command line puts one collector behind each.
-COLLECTORS = ("netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor")
+COLLECTORS = (
+    "netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor", "gpu",
+)  # fmt: skip
 
 # A window of fewer samples has no top decile to speak of.
 _LEAST_SAMPLES_A_WINDOW = 10
@@ -181,6 +183,24 @@ class TopologySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuSettings:
+    """`[gpus]`: how often the GPUs are asked, and how long an answer may take."""
+
+    fast_interval_seconds: float = key(
+        0.1, doc="From one sample of the activity signal to the next.", minimum=0.02, maximum=1.0
+    )
+    slow_interval_seconds: float = key(
+        5.0, doc="From one reading of everything else to the next.", minimum=1.0, maximum=60.0
+    )
+    deadline_seconds: float = key(
+        5.0,
+        doc="How long the driver may take over one GPU before the process that asks is ended.",
+        minimum=1.0,
+        maximum=60.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The whole of `agent.toml`."""
 
@@ -192,6 +212,7 @@ class AgentSettings:
     ethtool: EthtoolSettings = section(EthtoolSettings, doc="Statistics of the drivers.")
     topology: TopologySettings = section(TopologySettings, doc="What the rails are plugged into.")
     microscope: MicroscopeSettings = section(MicroscopeSettings, doc="A close look at one rail.")
+    gpus: GpuSettings = section(GpuSettings, doc="The GPUs, through NVML.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

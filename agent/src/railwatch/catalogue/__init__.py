@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import module, node, rail, verdict
+from railwatch.catalogue import gpu, module, node, rail, verdict
 from railwatch.catalogue.metric import MetricSpec
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def _specs(room: ModuleType) -> Iterator[MetricSpec]:
 METRICS: tuple[MetricSpec, ...] = (
     *_specs(rail),
     *_specs(module),
+    *_specs(gpu),
     *_specs(node),
     *_specs(verdict),
 )

@@ -27,6 +27,9 @@ class Scope(StrEnum):
 
     NODE = "node"
     RAIL = "rail"
+    GPU = "GPU"
+    GPU_JOB = "job on a GPU"
+    MIG_DEVICE = "MIG device"
     COLLECTOR = "collector"
     ALLOWED = "rail and name on an allow-list"
     MODULE = "rail whose module is read"

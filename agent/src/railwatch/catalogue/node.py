@@ -107,6 +107,26 @@ AGENT_SAMPLER_STUCK_RAILS = _agent(
     MetricType.GAUGE,
     "Rails left out of fast sampling because a read of theirs does not return.",
 )
+AGENT_NVML_RESTARTS = _agent(
+    "nvml_restarts_total",
+    MetricType.COUNTER,
+    "Times that the process which asks NVML hung, died or lost the driver, and another followed.",
+)
+AGENT_NVML_ABANDONED = _agent(
+    "nvml_abandoned_total",
+    MetricType.COUNTER,
+    "Processes within NVML that did not end when killed and were left behind.",
+)
+AGENT_NVML_STUCK_GPUS = _agent(
+    "nvml_stuck_gpus",
+    MetricType.GAUGE,
+    "GPUs left out because a call about them does not return; each is tried again later.",
+)
+AGENT_NVML_CPU_SECONDS = _agent(
+    "nvml_cpu_seconds_total",
+    MetricType.COUNTER,
+    "CPU time that the processes which ask NVML have used; not part of agent_cpu_seconds_total.",
+)
 AGENT_WINDOW_SECONDS = _agent("window_seconds", MetricType.GAUGE, "Length of the tumbling windows.")
 AGENT_WINDOW_END = _agent(
     "window_end_timestamp_seconds",

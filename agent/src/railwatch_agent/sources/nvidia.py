@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether NVIDIA's driver and its management library are here; asks neither of them anything.
+"""Whether NVIDIA's driver, its library and its GPUs are here; asks none of them anything.
 
 Knowledge: /proc/driver/nvidia/version of the driver's README, dlopen(3), linux/pci_ids.h and
 Documentation/ABI/testing/sysfs-bus-pci.
@@ -8,14 +8,15 @@ Documentation/ABI/testing/sysfs-bus-pci.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import read_text
+from railwatch_agent.sources.pci import PciWatch
 from railwatch_agent.sources.sysfs import read_word
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MANAGEMENT_LIBRARY: Final = "libnvidia-ml.so.1"
 _VENDOR: Final = "0x10de"
@@ -56,3 +57,28 @@ def can_load(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+class NvidiaMachine:
+    """What is to be seen of driver and GPUs below *sysfs* and *procfs*, even while they hang."""
+
+    def __init__(self, sysfs: Path, procfs: Path) -> None:
+        self._watch = PciWatch(sysfs)
+        self._procfs = procfs
+
+    def has_driver(self) -> bool:
+        """Whether the kernel module is loaded, or a library is given in its stead."""
+        if (self._procfs / "driver" / "nvidia").exists():
+            return True
+        folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+        return any(folder and Path(folder, MANAGEMENT_LIBRARY).exists() for folder in folders)
+
+    def gpus(self) -> list[str]:
+        """Return the addresses of the GPUs that are or were there, in PCI order; NVML's is that."""
+        try:
+            self._watch.look()
+        except SourceError:
+            # The driver lists those that it has; none of them is missed then.
+            return []
+        # A domain may have five digits, and comes last then.
+        return sorted(self._watch.of_nvidia(), key=lambda address: (len(address), address))

@@ -79,6 +79,10 @@ class PciWatch:
         vendor = _NVIDIA if _NVIDIA in vendors else _AMD
         return {a: self._places[a] for a, v in self._vendors.items() if v == vendor}
 
+    def of_nvidia(self) -> list[str]:
+        """Return the addresses of NVIDIA's GPUs that have been there."""
+        return [address for address, vendor in self._vendors.items() if vendor == _NVIDIA]
+
     def place(self, address: str) -> Place:
         """Return where a function is, or was; empty if it was never there."""
         found = self._places.get(address)
