@@ -52,6 +52,7 @@ golden: $(VENV)/ready ## rewrite generated files; review them as a diff
 bench: $(VENV)/ready ## costs, side by side in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.agent
 	PYTHONPATH=tests $(BIN)/python -m bench.latency
+	PYTHONPATH=tests $(BIN)/python -m bench.gpu
 
 soak: $(VENV)/ready ## does the agent grow? an hour; writes SOAK.md
 	PYTHONPATH=tests $(BIN)/python -m bench.soak
