@@ -10,7 +10,7 @@ SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager \
 	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check lint golden bench soak lab system-deps clean
+.PHONY: help run demo test test-gpu check lint golden bench soak lab system-deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -48,6 +48,11 @@ check: lint ## lint, types, import contracts, generated files, then the tests
 golden: $(VENV)/ready ## rewrite generated files; review them as a diff
 	$(BIN)/python tests/golden.py
 	RAILWATCH_GOLDEN=1 $(BIN)/pytest -q -k golden
+
+test-gpu: $(VENV)/ready ## the read-only tests on this machine's own NVIDIA driver, if it has one
+	@if PYTHONPATH=tests $(BIN)/python -m gpu.present; \
+		then $(BIN)/pytest tests/gpu/real_driver.py; \
+		else echo "no NVIDIA driver on this machine: nothing was tested"; fi
 
 bench: $(VENV)/ready ## costs, side by side in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.agent

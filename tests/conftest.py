@@ -45,6 +45,8 @@ class Tier:
 _STACK = ("prometheus", "prometheus-alertmanager", "promtool", "amtool")
 TIERS = (
     Tier("unit", ("agent", "analyzer", "contract", "docs"), programs=("promtool", "amtool")),
+    # Named on the command line only: no machine of CI has a GPU.
+    Tier("gpu", ("gpu",)),
     Tier("stack", ("e2e",), programs=_STACK),
     Tier("lab", ("lab",), programs=("ip", "tc", "lldpd", *_STACK), root=True),
 )

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from agent.program import PATIENCE_SECONDS, Program
 from agent.trees import Nic, Tree
 from support.conditions import wait_until
-from support.nvml import Stage, h100
+from support.nvml import Activity, Stage, h100
 from support.process import children_of
 
 _TOML = "[gpus]\nslow_interval_seconds = 1.0\ndeadline_seconds = 1.0\n"
@@ -77,3 +79,16 @@ def test_gpus_can_be_left_alone(tmp_path: Path, stage: Stage, tree: Tree) -> Non
 
         assert children_of(program.process.pid) == []
         assert stage.count("nvmlInitWithFlags") == 0
+
+
+def test_what_is_meant_for_a_real_driver_passes_on_the_stand_in(stage: Stage) -> None:
+    """`make test-gpu` finds none on most machines, and would rot."""
+    stage.gpus[0].repeat((Activity.COMPUTE, 0.3), (Activity.COMMUNICATION, 0.1))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "gpu/real_driver.py"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "GPU 7 NVIDIA H100 80GB HBM3: signal gpm" in done.stdout
