@@ -70,7 +70,7 @@ def test_every_family_of_the_rails_is_accounted_for(tmp_path: Path) -> None:
     examination = _examine(scenario("mlx5_roce", tmp_path))
 
     named = [f.what for f in examination.findings if f.section is Section.METRICS and f.rail == 0]
-    scopes = (Scope.RAIL, Scope.MODULE, Scope.LANE)
+    scopes = (Scope.RAIL, Scope.PRIORITY, Scope.MODULE, Scope.LANE)
     wanted = [spec.name for spec in METRICS if spec.scope in scopes]
     assert sorted(set(named)) == sorted(wanted)
 

@@ -130,8 +130,7 @@ class EthtoolSettings:
     )
     priorities: tuple[int, ...] = key(
         (),
-        doc="Priorities whose pauses are counted apart, four series each and rail; by default the "
-        "first that priority flow control is enabled for.",
+        doc="Priorities whose pauses are counted apart, four series each and rail.",
         minimum=0,
         maximum=7,
     )

@@ -32,6 +32,7 @@ class Scope(StrEnum):
     MIG_DEVICE = "MIG device"
     COLLECTOR = "collector"
     ALLOWED = "rail and name on an allow-list"
+    PRIORITY = "rail and priority named in [ethtool] priorities"
     MODULE = "rail whose module is read"
     LANE = "optical lane of such a module"
     LINK = "link"

@@ -228,13 +228,13 @@ RAIL_PAUSE_SECONDS = _rail_by(
 
 
 def _by_priority(what: str, text: str, source: str) -> MetricSpec:
-    """Return a family of each priority that is watched; by default at most one of a rail is."""
+    """Return a family of each priority that configuration names."""
     return MetricSpec(
         f"{PREFIX}rail_priority_pause_{what}_total",
         MetricType.COUNTER,
         text,
         (*_RAIL, "priority", "direction"),
-        Scope.RAIL,
+        Scope.PRIORITY,
         source,
         values=tuple(Direction),
     )
@@ -242,13 +242,12 @@ def _by_priority(what: str, text: str, source: str) -> MetricSpec:
 
 RAIL_PRIORITY_PAUSE_FRAMES = _by_priority(
     "frames",
-    "Pause frames of a priority: those named in [ethtool] priorities, else the first that priority "
-    "flow control is enabled for. Directions are those of the frames.",
-    "ethtool: mlx5 *_prio*_pause, bnxt *_pfc_ena_frames_pri*; priorities: netlink DCB_CMD_IEEE_GET",
+    "Pause frames of a priority. Directions are those of the frames.",
+    "ethtool: mlx5 *_prio*_pause, bnxt *_pfc_ena_frames_pri*",
 )
 RAIL_PRIORITY_PAUSE_SECONDS = _by_priority(
     "seconds",
-    "Time paused of a priority, chosen as for frames. Directions are those of pause_seconds_total.",
+    "Time paused of a priority. Directions are those of pause_seconds_total, the sum of all.",
     "ethtool: mlx5 *_prio*_pause_duration, bnxt pfc_pri*_*_duration_us, ionic "
     "*_pripause_*_1us_count (microseconds)",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from railwatch_agent.collectors.doors import Doors
-    from railwatch_agent.collectors.ethtool_tables import Rule, Table
+    from railwatch_agent.collectors.ethtool_tables import Table
     from railwatch_agent.collectors.pacing import Attempts, PacedReading, Pacer
     from railwatch_agent.inventory import Rail
     from railwatch_agent.settings import EthtoolSettings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DriverCounters:
-    """The statistics of *rail*'s device; *fec* and *pfc* are readings that others look at too."""
+    """The statistics of *rail*'s device; *fec* is a reading that others look at too."""
 
     def __init__(
         self,
@@ -32,15 +32,13 @@ class DriverCounters:
         rail: Rail,
         settings: EthtoolSettings,
         fec: PacedReading[Fec] | None,
-        pfc: PacedReading[tuple[int, ...]] | None,
     ) -> None:
-        self._table = _table(rail)
-        self._by_priority = PRIORITY_TABLES.get(rail.driver or "", {})
+        by_priority = PRIORITY_TABLES.get(rail.driver or "", {})
+        named = (rule for at in settings.priorities for rule in by_priority.get(at, ()))
+        self._table = (*_table(rail), *named)
         self._settings = settings
         self._fec = fec
-        self._pfc = pfc
-        rules = (*self._table, *(rule for table in self._by_priority.values() for rule in table))
-        wanted = frozenset(names(rules)) | frozenset(settings.statistics)
+        wanted = frozenset(names(self._table)) | frozenset(settings.statistics)
         self._statistics: PacedReading[Mapping[str, int]] | None = None
         if wanted:
             self._statistics = pacer.reading("statistics", doors.statistics(wanted).read)
@@ -60,7 +58,7 @@ class DriverCounters:
         found, is_fresh = attempts.latest(self._statistics)
         if not found:
             return
-        for rule in (*self._table, *self._of_priorities(attempts)):
+        for rule in self._table:
             # A gauge of long ago would read as health, or as a fault that never ends.
             if is_fresh or rule.spec.type is not MetricType.GAUGE:
                 value = rule.value(found)
@@ -69,12 +67,6 @@ class DriverCounters:
         for name in self._settings.statistics:
             if name in found:
                 yield Sample(ETHTOOL_STATISTIC, (rail.device, name), found[name])
-
-    def _of_priorities(self, attempts: Attempts) -> Iterator[Rule]:
-        """Yield the rules of the priorities that are watched: those named, or else one."""
-        watched = self._settings.priorities or (attempts.value(self._pfc) or ())[:1]
-        for priority in watched:
-            yield from self._by_priority.get(priority, ())
 
     def _from_fec(self, rail: Rail, attempts: Attempts) -> Iterator[Sample]:
         fec = attempts.value(self._fec)

@@ -87,7 +87,7 @@ class EthtoolCollector:
         fec = pacer.reading("FEC counters", doors.fec) if is_ethernet else None
         pfc = pacer.reading("PFC settings", doors.pfc, SETTINGS_SECONDS) if is_ethernet else None
         parts: list[Part] = [
-            DriverCounters(doors, pacer, rail=rail, settings=settings, fec=fec, pfc=pfc),
+            DriverCounters(doors, pacer, rail=rail, settings=settings, fec=fec),
             LinkSettings(doors, pacer, fec=fec, pfc=pfc),
         ]
         if settings.module:

@@ -15,7 +15,7 @@ from railwatch_agent.doctor.checks import Answer, answer_of
 from railwatch_agent.doctor.deadline import ask_all
 from railwatch_agent.doctor.fast import byte_samples, fast_findings, take_samples
 from railwatch_agent.doctor.findings import TROUBLE, Finding, Section, Status
-from railwatch_agent.doctor.metrics import metric_findings, module_findings
+from railwatch_agent.doctor.metrics import metric_findings, optional_findings
 from railwatch_agent.doctor.neighbors import ask_lldp
 from railwatch_agent.doctor.readings import Heard, hear_all
 from railwatch_agent.roster import node_collectors, rail_collectors
@@ -133,4 +133,4 @@ def shown_findings(
         yield from metric_findings(
             rail, samples, settings.collectors.disable, why=why, has_failures=has_failures
         )
-        yield from module_findings(rail, samples, settings)
+        yield from optional_findings(rail, samples, settings)

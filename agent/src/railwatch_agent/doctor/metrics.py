@@ -119,19 +119,25 @@ def allowed_findings(samples: Iterable[Sample], settings: AgentSettings) -> Iter
             yield Finding(Section.METRICS, spec.name, status, detail, values=(name,))
 
 
-def module_findings(
+def optional_findings(
     rail: Rail, samples: Iterable[Sample], settings: AgentSettings
 ) -> Iterator[Finding]:
-    """Yield for each family of a rail's module whether *samples* have it."""
+    """Yield for each family that a key turns on whether it is on and *samples* have it."""
     seen = {sample.spec for sample in samples if sample.labels[: len(rail.labels)] == rail.labels}
-    key = "[ethtool] module"
+    module = ("[ethtool] module", settings.ethtool.module, "false; true needs CAP_NET_ADMIN")
+    keys = {
+        Scope.MODULE: module,
+        Scope.LANE: module,
+        Scope.PRIORITY: ("[ethtool] priorities", bool(settings.ethtool.priorities), "empty"),
+    }
     for spec in METRICS:
-        if spec.scope not in {Scope.MODULE, Scope.LANE}:
+        if spec.scope not in keys:
             continue
-        if not settings.ethtool.module:
-            answer = Answer(Status.OFF, f"{key} is false; true needs CAP_NET_ADMIN", key)
+        key, is_on, what_it_is = keys[spec.scope]
+        if not is_on:
+            answer = Answer(Status.OFF, f"{key} is {what_it_is}", key)
         elif spec in seen:
             answer = Answer(Status.OK)
         else:
-            answer = Answer(Status.ABSENT, "the module does not tell it, or may not be asked")
+            answer = Answer(Status.ABSENT, "the hardware does not tell it, or may not be asked")
         yield _finding(rail, spec, answer)
