@@ -17,7 +17,11 @@ _BUDGET = 0.02
 
 def _after(throttle: Throttle, *shares: float) -> Throttle:
     """Return how things stand after periods in which such shares of a core were used."""
+    if throttle.began_at is None:
+        throttle = throttle.after(-PERIOD_SECONDS, 0.0)
     now, cpu = throttle.began_at or 0.0, throttle.cpu_seconds
+    if not throttle.has_started:
+        now = 0.0
     throttle = throttle.after(now, cpu)
     for share in shares:
         now, cpu = now + PERIOD_SECONDS, cpu + share * PERIOD_SECONDS
@@ -36,9 +40,16 @@ def test_each_period_over_the_budget_halves_the_rate() -> None:
 
 
 def test_the_middle_of_a_period_decides_nothing() -> None:
-    throttle = Throttle(_BUDGET).after(0.0, 0.0)
+    throttle = _after(Throttle(_BUDGET))
 
     assert throttle.after(PERIOD_SECONDS / 2, 10.0).factor == 1
+
+
+def test_what_starting_costs_is_no_reason() -> None:
+    throttle = Throttle(_BUDGET).after(0.0, 0.0).after(PERIOD_SECONDS, 10.0)
+
+    assert throttle.factor == 1
+    assert throttle.after(2 * PERIOD_SECONDS, 10.0 + 0.03 * PERIOD_SECONDS).factor == 2
 
 
 def test_the_rate_is_doubled_once_that_has_long_been_bearable() -> None:
@@ -72,6 +83,8 @@ def test_an_agent_over_its_budget_says_so_in_a_metric_and_one_line(
     clock = FakeClock()
     agent = Agent(load_settings(file, {}, {}), clock=clock, version="1")
     before = agent.metrics().decode()
+    agent._keep_budget()
+    clock.advance(PERIOD_SECONDS)
     agent._keep_budget()
     used = time.process_time()
     while time.process_time() - used < 2 * 0.001 * PERIOD_SECONDS:

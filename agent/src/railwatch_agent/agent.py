@@ -118,7 +118,12 @@ class Agent:
             read_errors=lambda: self._read_errors,
             clock=clock,
         )
-        self._snapshot = Snapshot(duties=self._workers, live=self._live, version=version)
+        self._snapshot = Snapshot(
+            duties=self._workers,
+            live=self._live,
+            cpu_seconds=self._cpu_seconds,
+            version=version,
+        )
 
     def start(self) -> None:
         """Begin to look for rails."""
@@ -174,7 +179,7 @@ class Agent:
 
     def _keep_budget(self) -> None:
         before = self._throttle
-        self._throttle = before.after(self._clock.monotonic(), time.process_time())
+        self._throttle = before.after(self._clock.monotonic(), self._cpu_seconds())
         if self._throttle.factor == before.factor:
             return
         self._sampler.slow_down(self._throttle.factor)
@@ -186,6 +191,10 @@ class Agent:
             )
         else:
             log.info("within the budget: a sample each %g s", interval)
+
+    def _cpu_seconds(self) -> float:
+        """Processor time used, that of the process which asks NVML included."""
+        return time.process_time() + self._gpus.view.processor_seconds
 
     def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
         """The collectors of which there is one a node, those left out that are disabled."""

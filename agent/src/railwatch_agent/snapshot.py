@@ -43,10 +43,12 @@ class Snapshot:
         duties: Iterable[Duty],
         live: Callable[[], Iterable[Sample]],
         version: str,
+        cpu_seconds: Callable[[], float] = time.process_time,
     ) -> None:
         self._duties = duties
         self._live = live
         self._version = version
+        self._cpu_seconds = cpu_seconds
         self._renderer = Renderer()
         self._sums: dict[tuple[MetricSpec, tuple[str, ...]], _Sum] = {}
         # Renderer and sums are for one thread at a time; two Prometheis may scrape at once.
@@ -65,7 +67,7 @@ class Snapshot:
         yield from _reported(duty.report() for duty in duties)
         versions = (self._version, platform.python_version())
         yield Sample(AGENT_BUILD_INFO, versions, 1)
-        yield Sample(AGENT_CPU_SECONDS, (), time.process_time())
+        yield Sample(AGENT_CPU_SECONDS, (), self._cpu_seconds())
 
     def _collected(self, duties: Iterable[Duty]) -> Iterator[Sample]:
         parts: dict[tuple[MetricSpec, tuple[str, ...]], dict[str, float]] = {}

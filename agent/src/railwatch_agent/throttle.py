@@ -29,6 +29,7 @@ class Throttle:
     began_at: float | None = None
     cpu_seconds: float = 0.0
     calm_periods: int = 0
+    has_started: bool = False
 
     def after(self, now: float, cpu_seconds: float) -> Throttle:
         """Return how things stand when *cpu_seconds* have been used in all by *now*."""
@@ -36,6 +37,9 @@ class Throttle:
             return replace(self, began_at=now, cpu_seconds=cpu_seconds)
         if now - self.began_at < PERIOD_SECONDS:
             return self
+        if not self.has_started:
+            # Starting costs what a minute of work does, once.
+            return replace(self, has_started=True, began_at=now, cpu_seconds=cpu_seconds)
         used = (cpu_seconds - self.cpu_seconds) / (now - self.began_at)
         factor, calm = self._judge(used)
         return replace(

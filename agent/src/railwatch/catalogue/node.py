@@ -134,5 +134,7 @@ AGENT_WINDOW_END = _agent(
     "End of the last complete window, Unix time.",
 )
 AGENT_CPU_SECONDS = _agent(
-    "cpu_seconds_total", MetricType.COUNTER, "CPU time that the agent has used."
+    "cpu_seconds_total",
+    MetricType.COUNTER,
+    "CPU time that the agent has used, processes of its own included.",
 )
