@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from railwatch.catalogue.metric import ReadFailure, Sample
+from railwatch.clock import SystemClock
 from railwatch_agent.inventory import Rail
 
 
@@ -33,6 +34,17 @@ class FakeClock:
             return True
         self.now += max(seconds, 0.0)
         return False
+
+
+class ForwardClock(SystemClock):
+    """The machine's clock, which a test puts forward by `offset` seconds."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds, put forward."""
+        return super().monotonic() + self.offset
 
 
 @dataclass

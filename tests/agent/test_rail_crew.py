@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.fakes import FakeClock, rail
+from agent.fakes import FakeClock, FakeQueueSource, ForwardClock, rail
 from agent.rdma_node import RdmaNode
 from agent.trees import Tree, scenario, two_rails
 from railwatch.rates import Accumulator
@@ -17,14 +18,17 @@ from railwatch_agent.histogram import Histogram
 from railwatch_agent.inventory import Rail
 from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.rail_crew import RailCrew
+from railwatch_agent.sampler import Sampler
 from railwatch_agent.sources import summed
 from railwatch_agent.sources.files import CounterFile
 from railwatch_agent.sources.summed import CounterPart, SummedCounter
-from railwatch_agent.stations import RailStation
+from railwatch_agent.stations import QueueStation, RailStation
 from railwatch_agent.sweep import LOOK_EVERY_ROUNDS
 from railwatch_agent.tape import Tape
+from support.conditions import wait_until
 
 _INTERVAL = 0.02
+_PATIENCE_SECONDS = 20.0
 _QUIET_READS = summed._REST_AFTER_READS
 
 
@@ -257,3 +261,65 @@ class _Part(CounterFile):
     def read(self) -> int | None:
         """Return it."""
         return self.now
+
+
+def test_a_read_that_hangs_within_a_sweep_costs_its_rail_only(tmp_path: Path) -> None:
+    """The second rail's first counter: the third of the files that are read in one go."""
+    tree = two_rails(tmp_path)
+    rails = (rail(0, "rail0"), rail(1, "rail1", ifindex=8))
+    clock, tape = ForwardClock(), Tape(10_000)
+    stations: dict[int, RailStation] = {}
+
+    def station(of: Rail) -> RailStation:
+        stations[of.number] = RailStation(
+            of,
+            counters=lambda on_jump: byte_counters(of, tree.sysfs, on_jump=on_jump),
+            track=tape.track(of.number),
+            on_error=lambda: None,
+            monotonic=clock.monotonic,
+        )
+        return stations[of.number]
+
+    queues = QueueStation(
+        FakeQueueSource(), rails=tuple, tape=tape, clock=clock, on_error=lambda: None
+    )
+    sampler = Sampler(
+        rails=lambda: rails,
+        station=station,
+        tape=tape,
+        queues=queues,
+        interval_seconds=0.001,
+        clock=clock,
+    )
+    sampler.supervise()
+    sampler.start()
+    crew, go = sampler._crew, threading.Event()
+    wait_until(lambda: crew._sweep is not None, _PATIENCE_SECONDS, "the rails to be swept")
+    sweep = crew._sweep
+    assert sweep is not None
+    moving = sweep._moving
+
+    def hang() -> list[int]:
+        moving._left = iter(moving.descriptors)
+        for _ in range(3):
+            next(moving._left)
+        go.wait(_PATIENCE_SECONDS)
+        return moving.values
+
+    moving.read = hang  # type: ignore[method-assign]
+    wait_until(lambda: crew.at() is stations[1], _PATIENCE_SECONDS, "the crew to hang")
+    for _ in range(4):
+        clock.offset += 1.0
+        sampler.supervise()
+    before, stuck = tape.bytes.count(0), sampler.stuck_rails
+    wait_until(lambda: tape.bytes.count(0) > before + 1, _PATIENCE_SECONDS, "rail 0 to go on")
+    counted = tape.bytes.count(1)
+    go.set()
+
+    def taken_back() -> bool:
+        sampler.supervise()
+        return sampler.stuck_rails == 0 and tape.bytes.count(1) > counted
+
+    wait_until(taken_back, _PATIENCE_SECONDS, "rail 1 to be taken back")
+    sampler.stop()
+    assert stuck == 1

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.fakes import FakeClock, FakeQueue, FakeQueueSource, rail
+from agent.fakes import FakeClock, FakeQueue, FakeQueueSource, ForwardClock, rail
 from agent.trees import Tree, two_rails
-from railwatch.clock import SystemClock
 from railwatch_agent.cadence import next_deadline
 from railwatch_agent.crew import STUCK_SECONDS, Crew, Lookout
 from railwatch_agent.histogram import Histogram
@@ -140,7 +139,7 @@ class _Story:
     def __init__(self) -> None:
         self.rails: tuple[Rail, ...] = (rail(0, "rail0"), rail(1, "rail1", ifindex=8))
         self.gates: list[_Gate] = []
-        self.clock = _SupervisorClock()
+        self.clock = ForwardClock()
         tape = Tape(1000)
         queues = QueueStation(
             FakeQueueSource(),
@@ -175,16 +174,6 @@ class _Story:
         """Wait for another read of *gate*."""
         before = gate.reads
         wait_until(lambda: gate.reads > before, _PATIENCE_SECONDS, f"{gate.what} to be read")
-
-
-class _SupervisorClock(SystemClock):
-    """The clock of the machine, which a test puts forward."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.offset
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.fakes import FakeClock, FakeCollector
+from agent.fakes import FakeClock, FakeCollector, ForwardClock
 from railwatch.catalogue.metric import MetricSpec, ReadFailure, Sample
 from railwatch.catalogue.node import (
     AGENT_COLLECTOR_DURATION,
@@ -122,21 +122,11 @@ class _Hanging:
         yield _SAMPLE
 
 
-class _ForwardClock(SystemClock):
-    """The machine's clock, which a test puts forward."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.offset
-
-
 class _Story:
     """Workers of collectors that hang when a test wants them to."""
 
     def __init__(self, *names: str) -> None:
-        self.clock = _ForwardClock()
+        self.clock = ForwardClock()
         self.workers = Workers(clock=self.clock)
         self.collectors = [_Hanging(name) for name in names]
 

@@ -93,7 +93,11 @@ class Crew:
     def round(self, now: float) -> None:
         """Read every station once."""
         self.began_at = now
-        for station in self.stations:
+        self.read_each(self.stations, now)
+
+    def read_each(self, stations: Sequence[Station], now: float) -> None:
+        """Read *stations* one after the other, until abandoned."""
+        for station in stations:
             self.reading = station
             station.read(now)
             self.steps += 1

@@ -10,8 +10,6 @@ from railwatch_agent.stations import SLOW_SECONDS
 from railwatch_agent.sweep import LOOK_EVERY_ROUNDS, Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from railwatch.clock import Clock
     from railwatch_agent.histogram import Histogram
     from railwatch_agent.stations import RailStation, Station
@@ -63,7 +61,7 @@ class RailCrew(Crew):
         ended = self._monotonic()
         self._append(((now + ended) / 2, sweep.rails, found))
         if self._others:
-            self._read_with_care(self._others, now)
+            self.read_each(self._others, now)
         if ended - now > SLOW_SECONDS or (is_look and self._others):
             # One of them may be slow, or one of the others no more so: find out which.
             self._give_back(sweep)
@@ -78,20 +76,10 @@ class RailCrew(Crew):
         stations = self.stations
         if self._sweep is not None:
             self._give_back(self._sweep)
-        self._read_with_care(stations, now)
+        self.read_each(stations, now)
         plains = [(station, station.plains()) for station in stations]
         self._sorted = stations
         self._others = tuple(station for station, plain in plains if plain is None)
         swept = [station for station, plain in plains if plain is not None]
         if swept and not self._is_abandoned:
             self._sweep = Sweep(swept, [plain for _, pair in plains for plain in pair or ()])
-
-    def _read_with_care(self, stations: Sequence[RailStation], now: float) -> None:
-        for station in stations:
-            self.reading = station
-            station.read(now)
-            self.steps += 1
-            # A successor has the other stations by now.
-            if self._is_abandoned:
-                return
-        self.reading = None

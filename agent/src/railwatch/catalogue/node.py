@@ -125,7 +125,7 @@ AGENT_NVML_STUCK_GPUS = _agent(
 AGENT_NVML_CPU_SECONDS = _agent(
     "nvml_cpu_seconds_total",
     MetricType.COUNTER,
-    "CPU time that the processes which ask NVML have used; not part of agent_cpu_seconds_total.",
+    "CPU time that the processes which ask NVML have used; a part of agent_cpu_seconds_total.",
 )
 AGENT_WINDOW_SECONDS = _agent("window_seconds", MetricType.GAUGE, "Length of the tumbling windows.")
 AGENT_WINDOW_END = _agent(
