@@ -65,20 +65,24 @@ def test_a_transmit_cap_holds_the_sender_and_fills_its_queue(cluster: Cluster, j
 
 
 def test_a_receive_cap_holds_the_receiver_and_spares_its_queue(cluster: Cluster, job: Job) -> None:
+    """A busy machine may flatten the others' bursts for a while; the cap holds all the time."""
     port = cluster.fabric.port(cluster.nodes[1], 0)
+
+    def others_burst() -> bool:
+        rates = _record(cluster)
+        assert 0.20 < _shares(cluster, rates[1]["rail0"].receive, 0.90) < 0.30
+        others = (rates[0]["rail0"], rates[2]["rail0"], rates[3]["rail0"], rates[1]["rail1"])
+        bursts = [rates[1]["rail0"].transmit, *(healthy.receive for healthy in others)]
+        return all(_shares(cluster, values, 0.95) > 0.60 for values in bursts)
+
     with faults.cap_receive(cluster, cluster.nodes[1], 0, 0.25):
         job.wait_for_steps(1, 20.0)
-        rates = _record(cluster)
+        wait_until(others_burst, 30.0, "the others to burst beside a capped receiver")
         wait_until(
             lambda: counters.queue(cluster, cluster.fabric, port).backlog_bytes > 30_000,
             10.0,
             "a full queue at the switch port",
         )
-
-    assert 0.20 < _shares(cluster, rates[1]["rail0"].receive, 0.90) < 0.30
-    for healthy in (rates[0]["rail0"], rates[2]["rail0"], rates[3]["rail0"], rates[1]["rail1"]):
-        assert _shares(cluster, healthy.receive, 0.95) > 0.60
-    assert _shares(cluster, rates[1]["rail0"].transmit, 0.95) > 0.60
 
 
 def test_a_hidden_cap_slows_what_arrives_and_not_the_senders_queue(
