@@ -149,10 +149,19 @@ def processor_seconds(pid: int) -> float:
 
 def pss_mebibytes(pid: int) -> float:
     """Return the memory of a process, its part of what is shared included."""
+    return _rollup_mebibytes(pid, "Pss")
+
+
+def own_mebibytes(pid: int) -> float:
+    """Return the memory that is a process's own, whoever else runs the same program."""
+    return _rollup_mebibytes(pid, "Anonymous")
+
+
+def _rollup_mebibytes(pid: int, field: str) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    match = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
     if match is None:
-        raise ValueError("no Pss in smaps_rollup")
+        raise ValueError(f"no {field} in smaps_rollup")
     return int(match[1]) / 1024
 
 

@@ -4,7 +4,8 @@
 
 A scrape each five seconds, counters that move twice a second, one rail that is taken away and put
 back each half minute, one whose counter cannot be read each minute. Memory is noted each minute,
-and a line is fitted to what comes after the first quarter.
+and a line is fitted to what comes after the first quarter: of the agent's own memory, as its part of
+what is shared depends on who else runs Python.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +26,17 @@ _RAILS = 8
 _FILES = 800
 _SCRAPE_SECONDS = 5.0
 _PLUGGED = "rail7"
+
+
+class Row(NamedTuple):
+    """What is noted of a minute."""
+
+    own_mebibytes: float
+    pss_mebibytes: float
+    cpu_seconds: float
+    descriptors: int
+    threads: int
+    series: int
 
 
 def main() -> int:
@@ -39,7 +52,7 @@ def main() -> int:
 
 def _soak(root: Path, minutes: int) -> str:
     tree = running.rdma_tree(root / "node", rails=_RAILS, files=_FILES)
-    rows: list[tuple[float, float, int, int, int]] = []
+    rows: list[Row] = []
     with ExitStack() as stack:
         stack.enter_context(running.moving(tree, _RAILS - 1))
         process, url = stack.enter_context(running.running_agent(root / "agent", tree))
@@ -48,7 +61,8 @@ def _soak(root: Path, minutes: int) -> str:
             text = _minute(tree, url, minute) if minute else running.scrape_for([url], 1.0, 1.0)[0]
             status = Path(f"/proc/{process.pid}")
             rows.append(
-                (
+                Row(
+                    running.own_mebibytes(process.pid),
                     running.pss_mebibytes(process.pid),
                     running.processor_seconds(process.pid),
                     len(list((status / "fd").iterdir())),
@@ -76,16 +90,17 @@ def _minute(tree: Tree, url: str, minute: int) -> str:
     return text
 
 
-def _page(rows: list[tuple[float, float, int, int, int]], share: float) -> str:
-    pss = np.array([row[0] for row in rows])
+def _page(rows: list[Row], share: float) -> str:
+    own = np.array([row.own_mebibytes for row in rows])
     settled = len(rows) // 4
-    slope, _ = np.polyfit(np.arange(settled, len(rows)), pss[settled:], 1)
+    slope, _ = np.polyfit(np.arange(settled, len(rows)), own[settled:], 1)
     command = ["git", "rev-parse", "--short", "HEAD"]
     revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     each = max((len(rows) - 1) // 12, 1)
     lines = [
-        f"| {minute} | {pss:.1f} MiB | {cpu:.1f} s | {descriptors} | {threads} | {series} |"
-        for minute, (pss, cpu, descriptors, threads, series) in enumerate(rows)
+        f"| {minute} | {row.own_mebibytes:.2f} MiB | {row.pss_mebibytes:.1f} MiB | "
+        f"{row.cpu_seconds:.1f} s | {row.descriptors} | {row.threads} | {row.series} |"
+        for minute, row in enumerate(rows)
         if minute % each == 0
     ]
     return (
@@ -94,10 +109,12 @@ def _page(rows: list[tuple[float, float, int, int, int]], share: float) -> str:
         "of RDMA counters, scraped every 5 s; counters move twice a second, each half minute a\n"
         "rail is taken away and put back, each minute a counter of another cannot be read.\n"
         f"`make soak`, revision {revision}.\n\n"
-        "| minute | PSS | CPU used | descriptors | threads | series |\n|---|---|---|---|---|---|\n"
+        "| minute | own memory | PSS | CPU used | descriptors | threads | series |\n"
+        "|---|---|---|---|---|---|---|\n"
         + "\n".join(lines)
-        + f"\n\nFrom minute {settled} on, a fitted line: {slope * 60 * 1024:+.0f} KiB an hour "
-        f"({pss[settled]:.2f} MiB then, {pss[-1]:.2f} MiB at the end).\n"
+        + f"\n\nFrom minute {settled} on, a line through the agent's own memory: "
+        f"{slope * 60 * 1024:+.0f} KiB an hour\n({own[settled]:.2f} MiB then, {own[-1]:.2f} MiB at "
+        "the end).\n"
         f"{share:.2%} of a core, hot plug included.\n"
     )
 
