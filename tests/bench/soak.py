@@ -4,8 +4,8 @@
 
 A scrape each five seconds, counters that move twice a second, one rail that is taken away and put
 back each half minute, one whose counter cannot be read each minute. Memory is noted each minute,
-and a line is fitted to what comes after the first quarter: of the agent's own memory, as its part of
-what is shared depends on who else runs Python.
+and a line is fitted to the agent's own memory after the first quarter; its part of what is shared
+depends on who else runs Python.
 """
 
 import argparse
