@@ -106,6 +106,17 @@ def test_waking_late_does_not_move_the_grid() -> None:
     assert lateness.distribution().sum == pytest.approx(0.006)
 
 
+def test_lateness_that_nobody_asks_for_is_not_kept() -> None:
+    nothing, bounded = Histogram(()), Histogram((0.001,))
+    for histogram in (nothing, bounded):
+        for _ in range(20_000):
+            histogram.note(0.0)
+
+    assert len(nothing._noted) == 0
+    assert len(bounded._noted) == 10_000
+    assert bounded.distribution().count == 10_000
+
+
 class _Gate:
     """A station of which a test decides when its read returns."""
 

@@ -26,8 +26,8 @@ class Histogram:
         self._edges = edges
         self._counts = [0] * (len(edges) + 1)
         self._sum = 0.0
-        # Bounded, should nobody look for long.
-        self._noted: deque[float] = deque(maxlen=_MOST_NOTED)
+        # Bounded, should nobody look for long; without edges there is nothing to look at.
+        self._noted: deque[float] = deque(maxlen=_MOST_NOTED if edges else 0)
         self._lock = threading.Lock()
         self.note = self._noted.append
         """Have one value counted at the next `distribution`; one step, which waits for nobody."""
