@@ -77,11 +77,12 @@ class Crew:
         now = monotonic()
         deadline = now - now % self.interval_seconds
         while True:
-            deadline += self.interval_seconds
-            if deadline <= now:
-                deadline = next_deadline(
-                    deadline - self.interval_seconds, now, self.interval_seconds
-                )
+            interval = self.interval_seconds
+            # What next_deadline() answers, without the call as long as rounds are in time.
+            if deadline + interval > now:
+                deadline += interval
+            else:
+                deadline = next_deadline(deadline, now, interval)
             sleep(deadline - now)
             if self._is_stopped:
                 return

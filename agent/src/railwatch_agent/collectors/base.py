@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Collector(Protocol):
-    """Answers, every *interval_seconds* and in a thread of its own, with what it could read.
+    """Answers, every *interval_seconds* and in its name's thread, with what it could read.
 
     `collect` may take as long as it does: its worker has a deadline, after which what it said last
     is no longer exposed. One reading that fails is a `ReadFailure` among the samples; an exception

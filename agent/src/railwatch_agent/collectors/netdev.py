@@ -5,7 +5,7 @@ Knowledge: Documentation/ABI/testing/sysfs-class-net, sysfs-class-net-statistics
 Documentation/networking/statistics.rst (dropped: the host had no room; errors: broken packets);
 of RDMA ports Documentation/ABI/stable/sysfs-class-infiniband. On InfiniBand the port is asked and
 not the network device, which is one of IP over it: what that counts, the port has counted too.
-One collector, and so one thread, a rail: a driver that hangs hides its own rail only.
+One collector a rail: a driver that hangs hides its own rail only.
 """
 
 from __future__ import annotations
