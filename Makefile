@@ -10,7 +10,7 @@ SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager \
 	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-gpu check lint golden bench soak lab system-deps clean
+.PHONY: help run demo test test-gpu check lint golden bench evaluate soak lab system-deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -58,6 +58,9 @@ bench: $(VENV)/ready ## costs, side by side in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.agent
 	PYTHONPATH=tests $(BIN)/python -m bench.latency
 	PYTHONPATH=tests $(BIN)/python -m bench.gpu
+
+evaluate: $(VENV)/ready ## what is found, how fast, how often in vain; writes EVALUATION.md
+	PYTHONPATH=tests $(BIN)/python -m evaluate
 
 soak: $(VENV)/ready ## does the agent grow? an hour; writes SOAK.md
 	PYTHONPATH=tests $(BIN)/python -m bench.soak

@@ -18,6 +18,8 @@ _NUMBERS = st.floats() | st.integers(0, 2**64)
 
 
 def _value(spec: MetricSpec) -> st.SearchStrategy[float | Distribution]:
+    if spec.type is MetricType.SUMMARY:
+        return st.builds(Distribution, st.just(()), st.integers(0, 10**6), st.floats(0, 1e9))
     if spec.type is not MetricType.HISTOGRAM:
         return _NUMBERS
     size = len(spec.edges) + 1
@@ -51,10 +53,11 @@ def _expected(samples: Iterable[Sample]) -> Expected:
         if not isinstance(sample.value, Distribution):
             found[name, frozenset(pairs)] = float(sample.value)
             continue
-        bounds = [*map(str, map(float, sample.spec.edges)), "+Inf"]
-        counts = [*sample.value.buckets, sample.value.count]
-        for bound, count in zip(bounds, counts, strict=True):
-            found[f"{name}_bucket", frozenset([*pairs, ("le", bound)])] = count
+        if sample.spec.type is MetricType.HISTOGRAM:
+            bounds = [*map(str, map(float, sample.spec.edges)), "+Inf"]
+            counts = [*sample.value.buckets, sample.value.count]
+            for bound, count in zip(bounds, counts, strict=True):
+                found[f"{name}_bucket", frozenset([*pairs, ("le", bound)])] = count
         found[f"{name}_sum", frozenset(pairs)] = sample.value.sum
         found[f"{name}_count", frozenset(pairs)] = sample.value.count
     return found

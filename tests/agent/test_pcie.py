@@ -10,11 +10,10 @@ from agent.fakes import rail
 from agent.readings import Readings, value, values
 from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch.catalogue.rail import (
+    RAIL_PCIE_BANDWIDTH_RATIO,
     RAIL_PCIE_ERRORS,
     RAIL_PCIE_GENERATION,
-    RAIL_PCIE_GENERATION_MAX,
     RAIL_PCIE_WIDTH,
-    RAIL_PCIE_WIDTH_MAX,
 )
 from railwatch_agent.collectors.pcie import PcieCollector
 from railwatch_agent.sources.pcie import parse_error_total, parse_generation, parse_width
@@ -50,13 +49,10 @@ class _Function:
 def test_a_link_that_came_up_narrow_and_slow(tmp_path: Path) -> None:
     readings = _Function(tmp_path).collect()
 
-    specs = (
-        RAIL_PCIE_WIDTH,
-        RAIL_PCIE_WIDTH_MAX,
-        RAIL_PCIE_GENERATION,
-        RAIL_PCIE_GENERATION_MAX,
-    )
-    assert [value(readings, spec) for spec in specs] == [8, 16, 4, 5]
+    assert value(readings, RAIL_PCIE_WIDTH) == 8
+    assert value(readings, RAIL_PCIE_GENERATION) == 4
+    # Half the lanes at half the rate; generations 4 and 5 are encoded alike.
+    assert value(readings, RAIL_PCIE_BANDWIDTH_RATIO) == 0.25
     assert values(readings, RAIL_PCIE_ERRORS) == {
         ("correctable",): 5,
         ("nonfatal",): 2,
@@ -71,7 +67,7 @@ def test_a_function_without_error_reporting_has_no_series_of_it(tmp_path: Path) 
     readings = function.collect()
 
     assert values(readings, RAIL_PCIE_ERRORS) == {}
-    assert len(readings) == 4
+    assert len(readings) == 3
 
 
 def test_a_link_that_is_down_has_neither_width_nor_speed(tmp_path: Path) -> None:
@@ -82,7 +78,8 @@ def test_a_link_that_is_down_has_neither_width_nor_speed(tmp_path: Path) -> None
 
     assert value(readings, RAIL_PCIE_WIDTH) is None
     assert value(readings, RAIL_PCIE_GENERATION) is None
-    assert len(readings) == 5
+    assert value(readings, RAIL_PCIE_BANDWIDTH_RATIO) is None
+    assert len(readings) == 3
 
 
 @pytest.mark.parametrize("name", sorted(_FILES))
@@ -99,8 +96,12 @@ def test_one_file_that_cannot_be_read_costs_one_reading(
         path.write_text(text)
     readings = function.collect()
 
+    # Three files are counters, two are shown, and the ratio is made of four.
+    lost = {"max_link_speed": 1, "max_link_width": 1} | dict.fromkeys(
+        ("current_link_speed", "current_link_width"), 2
+    )
     assert len([r for r in readings if isinstance(r, ReadFailure)]) == 1
-    assert len([r for r in readings if isinstance(r, Sample)]) == len(_FILES) - 1
+    assert len([r for r in readings if isinstance(r, Sample)]) == 6 - lost.get(name, 1)
 
 
 @pytest.mark.parametrize("facts", [{"ifindex": None}, {"pci_address": None}])

@@ -79,8 +79,8 @@ def _measure(root: Path, environment: Mapping[str, str], seconds: float) -> str:
 
 def _samples(text: str) -> float:
     """Return how many fast samples there have been of all rails."""
-    pattern = r"^railwatch_rail_samples_total\{[^}]*\} (\S+)$"
-    return sum(float(count) for count in re.findall(pattern, text, re.MULTILINE))
+    match = re.search(r"^railwatch_agent_fast_samples_total (\S+)$", text, re.MULTILINE)
+    return 0.0 if match is None else float(match[1])
 
 
 if __name__ == "__main__":

@@ -142,7 +142,9 @@ def test_a_healthy_job_is_steady_and_fills_every_rail(cluster: Cluster, job: Job
     assert quantile(durations, 0.9) < 1.3 * statistics.median(durations)
     for result in results:
         for moved in result.rails:
-            assert moved.retransmitted_bytes < 0.001 * moved.sent_bytes
+            # A busy machine's timers make TCP send a tail again that was not lost, up to 0.12 % of
+            # the bytes as seen. The faults of the lab lose 1 %, and what is lost comes on top.
+            assert moved.retransmitted_bytes < 0.005 * moved.sent_bytes
 
 
 def test_all_ranks_pause_after_the_same_step(cluster: Cluster) -> None:

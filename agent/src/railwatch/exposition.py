@@ -100,7 +100,9 @@ class Renderer:
             prefixes = self._prefixes[key] = _prefixes(sample.spec, sample.labels)
         value = sample.value
         if isinstance(value, Distribution):
-            numbers: tuple[float, ...] = (*value.buckets, value.count, value.sum, value.count)
+            numbers: tuple[float, ...] = (value.sum, value.count)
+            if sample.spec.type is MetricType.HISTOGRAM:
+                numbers = (*value.buckets, value.count, *numbers)
             lines += [p + format_value(n) + "\n" for p, n in zip(prefixes, numbers, strict=True)]
         else:
             lines.append(prefixes[0] + format_value(value) + "\n")
@@ -108,15 +110,14 @@ class Renderer:
 
 def _prefixes(spec: MetricSpec, values: tuple[str, ...]) -> tuple[str, ...]:
     pairs = list(zip(spec.labels, values, strict=True))
-    if spec.type is not MetricType.HISTOGRAM:
+    if spec.type not in {MetricType.HISTOGRAM, MetricType.SUMMARY}:
         return (_series_text(spec.name, pairs),)
+    total = (_series_text(f"{spec.name}_sum", pairs), _series_text(f"{spec.name}_count", pairs))
+    if spec.type is MetricType.SUMMARY:
+        return total
     bounds = [*(format_value(float(edge)) for edge in spec.edges), "+Inf"]
     buckets = (_series_text(f"{spec.name}_bucket", [*pairs, ("le", bound)]) for bound in bounds)
-    return (
-        *buckets,
-        _series_text(f"{spec.name}_sum", pairs),
-        _series_text(f"{spec.name}_count", pairs),
-    )
+    return (*buckets, *total)
 
 
 class Reader:

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 _SUBSYSTEMS = {
     "rail": "Rails: the vendor-neutral view of the NICs that carry training traffic",
     "gpu": "GPUs, through NVML; what each means on which GPU is in [GPU.md](GPU.md)",
+    "step": "Training steps of the jobs on the node",
     "rdma": "Counters of RDMA drivers: for people, off by default",
     "ethtool": "Driver statistics: for people, off by default",
     "host": "Host",
     "agent": "The agent about itself",
     "link": "Verdicts on links, by the analyzer",
+    "job": "Jobs: who runs on a node, by the agent; what bounds them, by the analyzer",
+    "straggler": "Who keeps a job waiting, by the analyzer",
     "analyzer": "The analyzer about itself",
 }
 

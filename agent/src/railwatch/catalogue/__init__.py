@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from railwatch.catalogue import gpu, module, node, rail, verdict
+from railwatch.catalogue import gpu, job, module, node, rail, step, verdict
 from railwatch.catalogue.metric import MetricSpec
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ METRICS: tuple[MetricSpec, ...] = (
     *_specs(rail),
     *_specs(module),
     *_specs(gpu),
+    *_specs(step),
     *_specs(node),
     *_specs(verdict),
+    *_specs(job),
 )

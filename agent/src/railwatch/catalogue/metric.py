@@ -12,12 +12,15 @@ PREFIX = "railwatch_"
 class MetricType(StrEnum):
     """Types of the Prometheus text format, and `info`, which is a gauge of constant 1.
 
+    Summaries have no quantiles: a sum and a count.
+
     Untyped is what nobody vouches for: a driver's number that may be a counter or a gauge.
     """
 
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+    SUMMARY = "summary"
     INFO = "info"
     UNTYPED = "untyped"
 
@@ -26,6 +29,7 @@ class Scope(StrEnum):
     """What a family has one set of series for; METRICS.md adds them up."""
 
     NODE = "node"
+    JOB = "job and source"
     RAIL = "rail"
     GPU = "GPU"
     GPU_JOB = "job on a GPU"
@@ -37,6 +41,7 @@ class Scope(StrEnum):
     LANE = "optical lane of such a module"
     LINK = "link"
     ABNORMAL_LINK = "link that is not normal"
+    FLEET_JOB = "job of the fleet"
     ANALYZER = "analyzer"
 
 
@@ -64,12 +69,17 @@ class MetricSpec:
         """Series of this family for one of its scope."""
         if self.type is MetricType.HISTOGRAM:
             return len(self.edges) + 3
+        if self.type is MetricType.SUMMARY:
+            return 2
         return max(len(self.values), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A histogram's state: cumulative count per edge (without +Inf), count and sum of all."""
+    """A histogram's state: cumulative count per edge (without +Inf), count and sum of all.
+
+    A summary's has no edges.
+    """
 
     buckets: tuple[int, ...]
     count: int

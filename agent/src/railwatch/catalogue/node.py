@@ -86,6 +86,12 @@ AGENT_SAMPLER_LATENESS = _agent(
     "How late each round of fast samples began.",
     edges=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
 )
+AGENT_FAST_SAMPLES = _agent(
+    "fast_samples_total",
+    MetricType.COUNTER,
+    "Fast samples taken, all rails added up; their rate falls where reads are slow, or while the "
+    "agent is over its budget.",
+)
 AGENT_SAMPLER_INTERVAL = _agent(
     "sampler_interval_seconds",
     MetricType.GAUGE,

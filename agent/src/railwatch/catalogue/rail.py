@@ -41,6 +41,13 @@ RAIL_NEIGHBOR_INFO = _rail(
     labels=(*_RAIL, "switch", "switch_port"),
     source="the file of [topology] file, which on InfiniBand is the only way; else LLDP, by lldpd",
 )
+RAIL_JOB_INFO = _rail(
+    "job_info",
+    MetricType.INFO,
+    "The job that a rail carries traffic of; absent where jobs share it, or it is not known.",
+    labels=(*_RAIL, "job_id"),
+    source="as job_info; where several jobs are on the node, the owner of the GPUs beside the rail",
+)
 RAIL_PRESENT = _rail(
     "present",
     MetricType.GAUGE,
@@ -88,15 +95,6 @@ RAIL_TRANSMIT_PACKETS = _rail(
     MetricType.COUNTER,
     "Packets sent.",
     source="/sys/class/net/*/statistics/tx_packets and the RDMA driver's, as for bytes",
-)
-
-
-RAIL_SAMPLES = _rail(
-    "samples_total",
-    MetricType.COUNTER,
-    "Fast samples taken of the rail since the agent has started; their rate falls where reads are "
-    "slow, or while the agent is over its budget.",
-    source="fast samples",
 )
 
 
@@ -300,23 +298,18 @@ RAIL_PCIE_WIDTH = _rail(
     "Lanes of the rail's PCIe link.",
     source="/sys/bus/pci/devices/*/current_link_width",
 )
-RAIL_PCIE_WIDTH_MAX = _rail(
-    "pcie_link_width_max",
-    MetricType.GAUGE,
-    "Lanes that the NIC could use; a narrower slot keeps some from it for good.",
-    source="/sys/bus/pci/devices/*/max_link_width",
-)
 RAIL_PCIE_GENERATION = _rail(
     "pcie_link_generation",
     MetricType.GAUGE,
     "Generation, and so speed, of the rail's PCIe link.",
     source="/sys/bus/pci/devices/*/current_link_speed (GT/s; 32 is generation 5)",
 )
-RAIL_PCIE_GENERATION_MAX = _rail(
-    "pcie_link_generation_max",
+RAIL_PCIE_BANDWIDTH_RATIO = _rail(
+    "pcie_bandwidth_ratio",
     MetricType.GAUGE,
-    "Generation that the NIC could use; an older slot keeps it from it for good.",
-    source="/sys/bus/pci/devices/*/max_link_speed (GT/s)",
+    "Bandwidth of the rail's PCIe link as a share of what the NIC could use; below 1 it came up "
+    "narrower or slower, or its slot is.",
+    source="/sys/bus/pci/devices/*/{current,max}_link_{width,speed}",
 )
 
 

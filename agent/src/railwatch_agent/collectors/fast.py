@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.node import (
+    AGENT_FAST_SAMPLES,
     AGENT_RAILS,
     AGENT_READ_ERRORS,
     AGENT_SAMPLER_INTERVAL,
@@ -20,12 +21,7 @@ from railwatch.catalogue.node import (
     AGENT_SAMPLER_STUCK_RAILS,
     AGENT_THROTTLED,
 )
-from railwatch.catalogue.rail import (
-    RAIL_QUEUE_DROPS,
-    RAIL_RECEIVE_BYTES,
-    RAIL_SAMPLES,
-    RAIL_TRANSMIT_BYTES,
-)
+from railwatch.catalogue.rail import RAIL_QUEUE_DROPS, RAIL_RECEIVE_BYTES, RAIL_TRANSMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +63,8 @@ class FastReadings:
         for rail in rails:
             yield from self._rail(rail, now)
         yield Sample(AGENT_RAILS, (), len(rails))
+        taken = sum(self._tape.bytes.count(rail.number) for rail in rails)
+        yield Sample(AGENT_FAST_SAMPLES, (), taken)
         yield Sample(AGENT_SAMPLER_LATENESS, (), self._sampler.lateness)
         yield Sample(AGENT_SAMPLER_INTERVAL, (), self._sampler.interval_seconds)
         yield Sample(AGENT_THROTTLED, (), int(self._sampler.is_throttled))
@@ -74,7 +72,6 @@ class FastReadings:
         yield Sample(AGENT_READ_ERRORS, ("sampler",), self._read_errors())
 
     def _rail(self, rail: Rail, now: float) -> Iterator[Sample]:
-        yield Sample(RAIL_SAMPLES, rail.labels, self._tape.bytes.count(rail.number))
         latest = self._tape.track(rail.number).newest()
         if not rail.is_present or latest is None:
             return

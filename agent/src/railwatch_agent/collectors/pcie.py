@@ -11,38 +11,47 @@ from typing import TYPE_CHECKING
 
 from railwatch.catalogue.metric import ReadFailure, Sample
 from railwatch.catalogue.rail import (
+    RAIL_PCIE_BANDWIDTH_RATIO,
     RAIL_PCIE_ERRORS,
     RAIL_PCIE_GENERATION,
-    RAIL_PCIE_GENERATION_MAX,
     RAIL_PCIE_WIDTH,
-    RAIL_PCIE_WIDTH_MAX,
     Severity,
 )
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.pcie import (
     LinkFact,
+    bandwidth,
     parse_error_total,
     parse_generation,
     parse_width,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from railwatch.catalogue.metric import MetricSpec
     from railwatch_agent.inventory import Rail
 
-# Each series: its family, the label values after rail and device, its file and how that is read.
-_FACTS: tuple[tuple[MetricSpec, tuple[str, ...], str, Callable[[str], int | None]], ...] = (
-    (RAIL_PCIE_WIDTH, (), "current_link_width", parse_width),
-    (RAIL_PCIE_WIDTH_MAX, (), "max_link_width", parse_width),
-    (RAIL_PCIE_GENERATION, (), "current_link_speed", parse_generation),
-    (RAIL_PCIE_GENERATION_MAX, (), "max_link_speed", parse_generation),
-    (RAIL_PCIE_ERRORS, (Severity.CORRECTABLE,), "aer_dev_correctable", parse_error_total),
-    (RAIL_PCIE_ERRORS, (Severity.NONFATAL,), "aer_dev_nonfatal", parse_error_total),
-    (RAIL_PCIE_ERRORS, (Severity.FATAL,), "aer_dev_fatal", parse_error_total),
-)
+_NOW = ("current_link_width", "current_link_speed")
+_POSSIBLE = ("max_link_width", "max_link_speed")
+_PARSERS: dict[str, Callable[[str], int | None]] = {
+    "current_link_width": parse_width,
+    "current_link_speed": parse_generation,
+    "max_link_width": parse_width,
+    "max_link_speed": parse_generation,
+    "aer_dev_correctable": parse_error_total,
+    "aer_dev_nonfatal": parse_error_total,
+    "aer_dev_fatal": parse_error_total,
+}
+# What is exposed as it stands: by file, its family and the label values after rail and device.
+_PLAIN: dict[str, tuple[MetricSpec, tuple[str, ...]]] = {
+    "current_link_width": (RAIL_PCIE_WIDTH, ()),
+    "current_link_speed": (RAIL_PCIE_GENERATION, ()),
+    "aer_dev_correctable": (RAIL_PCIE_ERRORS, (Severity.CORRECTABLE,)),
+    "aer_dev_nonfatal": (RAIL_PCIE_ERRORS, (Severity.NONFATAL,)),
+    "aer_dev_fatal": (RAIL_PCIE_ERRORS, (Severity.FATAL,)),
+}
 
 
 class PcieCollector:
@@ -56,7 +65,7 @@ class PcieCollector:
         self._rails = rails
         self._sysfs = sysfs
         self._address: str | None = None
-        self._facts: list[tuple[MetricSpec, tuple[str, ...], LinkFact]] = []
+        self._facts: dict[str, LinkFact] = {}
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield what is known of the link; a rail without a PCI function has none."""
@@ -65,15 +74,27 @@ class PcieCollector:
             return
         if self._address != rail.pci_address:
             self._address = rail.pci_address
-            self._facts = [
-                (spec, label, LinkFact(self._sysfs, rail.pci_address, attribute, parse))
-                for spec, label, attribute, parse in _FACTS
-            ]
-        for spec, label, fact in self._facts:
+            self._facts = {
+                attribute: LinkFact(self._sysfs, rail.pci_address, attribute, parse)
+                for attribute, parse in _PARSERS.items()
+            }
+        known: dict[str, int] = {}
+        for attribute, fact in self._facts.items():
             try:
                 value = fact.read()
             except SourceError as exc:
                 yield ReadFailure(fact.what, str(exc))
             else:
                 if value is not None:
-                    yield Sample(spec, (*rail.labels, *label), value)
+                    known[attribute] = value
+        yield from _samples(rail, known)
+
+
+def _samples(rail: Rail, known: Mapping[str, int]) -> Iterator[Sample]:
+    """Yield what the numbers in *known*, by file, say of *rail*."""
+    for attribute, (spec, labels) in _PLAIN.items():
+        if attribute in known:
+            yield Sample(spec, (*rail.labels, *labels), known[attribute])
+    if known.keys() >= {*_NOW, *_POSSIBLE}:
+        now, possible = (bandwidth(*(known[name] for name in link)) for link in (_NOW, _POSSIBLE))
+        yield Sample(RAIL_PCIE_BANDWIDTH_RATIO, rail.labels, now / possible)

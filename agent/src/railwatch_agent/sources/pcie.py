@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # Gigatransfers per second and lane by generation (PCI Express Base Specification).
 _GENERATIONS: Final = {2.5: 1, 5.0: 2, 8.0: 3, 16.0: 4, 32.0: 5, 64.0: 6, 128.0: 7}
+# Bits of payload in a transfer: 8 of 10 are in the first two, 128 of 130 in the next three, and
+# all in those that are sent in flits.
+_PAYLOAD: Final = {1: 0.8, 2: 0.8, 3: 128 / 130, 4: 128 / 130, 5: 128 / 130}
 _SPEED: Final = re.compile(r"(\d+(?:\.\d+)?) GT/s(?: PCIe)?")
 _TOTAL: Final = re.compile(r"^TOTAL_ERR_\w+ (\d+)$", re.MULTILINE | re.ASCII)
 # The field in the register has six bits, and a function that is gone answers with all of them.
@@ -50,6 +53,16 @@ def parse_width(text: str) -> int | None:
     if lanes < 0:
         raise ValueError(f"not the width of a PCIe link: {text.strip()[:60]!r}")
     return None if lanes in _UNKNOWN_WIDTHS else lanes
+
+
+def bandwidth(width: int, generation: int) -> float:
+    """Return the payload of a link in gigabits per second.
+
+    >>> round(bandwidth(16, 4)), round(bandwidth(1, 1))
+    (252, 2)
+    """
+    transfers = next(rate for rate, number in _GENERATIONS.items() if number == generation)
+    return width * transfers * _PAYLOAD.get(generation, 1.0)
 
 
 def parse_error_total(text: str) -> int:
