@@ -73,8 +73,9 @@ JOB_LOST_GPU_SECONDS = _job(
 JOB_BANDWIDTH_DEMAND_RATIO = _job(
     "bandwidth_demand_ratio",
     MetricType.GAUGE,
-    "Bytes that a rail of the job sends in a step against what its line rate carries in the time "
-    "that the step leaves for it, compute and stalls left out of neither.",
+    "Bytes that a rail of the job sends in a step, against what its line rate carries in that step "
+    "less what of it is exposed communication. At 1 the rails would have to run at line rate all "
+    "that time; above 1 the bytes cannot be hidden, however well they are overlapped.",
 )
 STRAGGLER = MetricSpec(
     f"{PREFIX}straggler",
