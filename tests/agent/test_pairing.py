@@ -13,7 +13,7 @@ from agent.trees import Nic, Tree
 from railwatch.catalogue.metric import ReadFailure
 from railwatch_agent.inventory import Inventory
 from railwatch_agent.numbering import BookFile
-from railwatch_agent.pairing import pair
+from railwatch_agent.pairing import nearest, pair
 from railwatch_agent.sources import pci
 from railwatch_agent.sources.pci import PciWatch, Place
 
@@ -326,3 +326,23 @@ def test_a_bus_that_cannot_be_listed_leaves_the_pairs_as_they_were(node: _Node) 
 
 def test_examples_of_the_docstrings_hold() -> None:
     assert doctest.testmod(pci) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "near"),
+    [
+        ({"n1": "pci0000:00/a/s", "g2": "pci0000:00/a/s", "g3": "pci0000:00/a"}, {2}),
+        ({"n1": "pci0000:00/a/s", "g2": "pci0000:00/a/t", "g3": "pci0000:00/a"}, {2, 3}),
+        ({"n1": "pci0000:00", "g2": "pci0000:00", "g3": "pci0000:00"}, set()),
+        ({"n1": "pci0000:00/a"}, set()),
+    ],
+)
+def test_the_gpus_that_a_rail_could_serve_are_all_below_the_nearest_bridge(
+    layout: dict[str, str], near: set[int]
+) -> None:
+    places = _places(layout)
+    gpus = {a: p for (name, _), (a, p) in zip(layout.items(), places.items(), strict=True)
+            if name.startswith("g")}  # fmt: skip
+    found = nearest(places["0000:01:00.0"], gpus)
+
+    assert {int(gpu[5:7], 16) for gpu in found} == near

@@ -40,8 +40,8 @@ class Rail:
     """One physical port.
 
     `device` is its RDMA device if there is one, else its network device. `gpu` is the number of the
-    GPU next to it (`railwatch_agent.pairing`). `ifindex` is None while there is no network device,
-    `rdma` while there is no RDMA port.
+    GPU next to it (`railwatch_agent.pairing`), `near_gpus` are those of all that are as near.
+    `ifindex` is None while there is no network device, `rdma` while there is no RDMA port.
     """
 
     number: int
@@ -56,6 +56,7 @@ class Rail:
     line_rate_override: float | None
     ifindex: int | None = None
     rdma: RdmaPort | None = None
+    near_gpus: tuple[int, ...] = ()
 
     @property
     def is_present(self) -> bool:
@@ -310,7 +311,11 @@ class Inventory:
             self._gpus.update(rail.pci_address for rail in rails)
         except SourceError as exc:
             yield ReadFailure("PCI devices", str(exc))
-        self._show(tuple(replace(rail, gpu=self._gpus.of(rail.pci_address)) for rail in rails))
+        self._show(tuple(self._with_gpus(rail) for rail in rails))
+
+    def _with_gpus(self, rail: Rail) -> Rail:
+        address = rail.pci_address
+        return replace(rail, gpu=self._gpus.of(address), near_gpus=self._gpus.near(address))
 
     def _remembered(self) -> Book:
         if self._book is None:

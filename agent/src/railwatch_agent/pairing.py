@@ -43,6 +43,12 @@ def pair(nics: Mapping[str, Place], gpus: Mapping[str, Place]) -> dict[str, str]
     return paired
 
 
+def nearest(nic: Place, gpus: Mapping[str, Place]) -> frozenset[str]:
+    """Return the addresses of all GPUs below the bridge where a NIC meets the nearest of them."""
+    bridge = _meeting_point(nic, gpus)
+    return frozenset(gpu for gpu in gpus if bridge and _is_below(gpus[gpu], bridge))
+
+
 def _meeting_point(nic: Place, gpus: Mapping[str, Place]) -> Place:
     """The deepest bridge above a NIC that has a GPU below it; empty if that says nothing."""
     deepest = max((_shared(nic, gpu) for gpu in gpus.values()), default=0)
@@ -74,6 +80,7 @@ class GpuPairs:
         self._numbers: dict[str, int] = {}
         self._nics: frozenset[str] = frozenset()
         self._pairs: dict[str, int] = {}
+        self._near: dict[str, tuple[int, ...]] = {}
 
     def update(self, nics: Iterable[str | None]) -> None:
         """Look for GPUs near *nics*, functions by address; raises SourceError."""
@@ -83,9 +90,17 @@ class GpuPairs:
         gpus = self._watch.gpus()
         self._nics = wanted
         self._numbers = assign(sorted(gpus, key=place_order), self._numbers)
-        paired = pair({nic: self._watch.place(nic) for nic in wanted}, gpus)
-        self._pairs = {nic: self._numbers[gpu] for nic, gpu in paired.items()}
+        places = {nic: self._watch.place(nic) for nic in wanted}
+        self._pairs = {nic: self._numbers[gpu] for nic, gpu in pair(places, gpus).items()}
+        self._near = {
+            nic: tuple(sorted(self._numbers[gpu] for gpu in nearest(place, gpus)))
+            for nic, place in places.items()
+        }
 
     def of(self, nic: str | None) -> int | None:
         """Return the number of the GPU next to a function, None if there is none."""
         return None if nic is None else self._pairs.get(nic)
+
+    def near(self, nic: str | None) -> tuple[int, ...]:
+        """Return the numbers of all GPUs that are as near to a function as the nearest."""
+        return () if nic is None else self._near.get(nic, ())
