@@ -25,6 +25,7 @@ from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.gpu import GpuCollector
 from railwatch_agent.collectors.host import HostCollector
 from railwatch_agent.collectors.infiniband import InfinibandCollector
+from railwatch_agent.collectors.job import JobCollector
 from railwatch_agent.collectors.neighbor import NeighborCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.pcie import PcieCollector
@@ -252,6 +253,6 @@ def test_one_part_of_the_host_that_cannot_be_read_costs_that_part(tmp_path: Path
 def test_what_can_be_disabled_is_what_there_is() -> None:
     names = {NetdevCollector.name, WindowCollector.name, HostCollector.name, "tcp"}
     names |= {EthtoolCollector.name, InfinibandCollector.name, PcieCollector.name}
-    names |= {NeighborCollector.name, GpuCollector.name}
+    names |= {NeighborCollector.name, GpuCollector.name, JobCollector.name}
 
     assert set(COLLECTORS) == names

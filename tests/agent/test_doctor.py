@@ -89,8 +89,9 @@ def test_doctor_has_every_collector_that_the_agent_has(tmp_path: Path) -> None:
     settings = _settings(scenario("mlx5_roce", tmp_path))
     known = {*rail_collectors(settings, tuple), *node_collectors(settings, tuple)}
 
-    # That of windows reads no source, and that of GPUs what another process has asked the driver.
-    assert known == {*COLLECTORS} - {"window", "gpu"}
+    # That of windows reads no source, that of GPUs what another process has asked the driver, and
+    # what names jobs has a check each.
+    assert known == {*COLLECTORS} - {"window", "gpu", "job"}
 
 
 def test_families_that_came_out_are_told_from_those_that_nothing_keeps(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from railwatch.catalogue.gpu import XidClass
 from railwatch.catalogue.xid import xid_class
-from railwatch_agent.sources.cgroup import JobsByProcess, parse_job
+from railwatch_agent.sources.cgroup import parse_job
 from railwatch_agent.sources.nvidia import NvidiaMachine
 
 
@@ -75,6 +75,9 @@ def test_a_driver_is_there_if_a_library_is_given(
             "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0",
         ),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", None),
+        ("0::/user.slice/user-1000.slice/user@1000.service/slurmstepd.scope/job_42\n", None),
+        ("0::/system.slice/n0_slurmstepd.scope/job_42\n", "42"),
+        ("0::/job_42/\n", None),
         ("0::/job_x/\n", None),
         ("", None),
     ],
@@ -88,21 +91,6 @@ def test_any_control_group_names_a_job_or_none(text: str) -> None:
     job = parse_job(text)
 
     assert job is None or job in text.replace("_", "-")
-
-
-def test_a_process_is_read_once_while_it_is_asked_for(tmp_path: Path) -> None:
-    file = tmp_path / "11" / "cgroup"
-    file.parent.mkdir()
-    file.write_text("0::/slurm/job_1/\n")
-    jobs = JobsByProcess(tmp_path)
-    first = jobs({11, 12})
-    file.write_text("0::/slurm/job_2/\n")
-    kept = jobs({11})
-    jobs(set())
-    # Its number has been given to another one by now.
-    anew = jobs({11})
-
-    assert (first, kept, anew) == ({11: "1"}, {11: "1"}, {11: "2"})
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from agent import drivers
+from agent.job_node import JobNode
 from agent.rdma_node import Alone, RdmaNode
 from agent.trees import scenario
 from railwatch.catalogue import METRICS
-from railwatch.catalogue.metric import MetricType, Scope
+from railwatch.catalogue.metric import MetricType, Sample, Scope
 from railwatch.catalogue.rail import (
     RAIL_FAULTS,
     RAIL_PCIE_STALLED,
@@ -25,6 +26,7 @@ from railwatch_agent.inventory import SETTLE_SECONDS, read_machine, take_stock
 from railwatch_agent.numbering import Book
 from railwatch_agent.settings import RailSettings
 
+_JOBS = {Scope.JOB, Scope.GPU_JOB, Scope.FLEET_JOB}
 _PORT = "class/infiniband/mlx5_0/ports/1"
 
 
@@ -131,12 +133,26 @@ def test_trap_6_what_fec_corrects_counts_as_no_fault() -> None:
     assert [rule.value(calm) for rule in faults] == [rule.value(busy) for rule in faults]
 
 
-def test_trap_8_a_job_multiplies_no_series() -> None:
-    """Its identity is an info metric, joined where it is wanted; but its own memory is its own."""
+def test_trap_8_a_job_multiplies_no_series_of_rails_or_gpus() -> None:
+    """Its identity is an info metric, joined where it is wanted; what is its own is a handful."""
     labelled = [spec for spec in METRICS if {"job_id", "user", "partition"} & {*spec.labels}]
-    labelled = [spec for spec in labelled if spec.scope is not Scope.GPU_JOB]
+    of_hardware = [s.name for s in labelled if s.scope not in _JOBS and s.type != MetricType.INFO]
+    of_nodes_jobs = sum(spec.series for spec in labelled if spec.scope is Scope.JOB)
 
-    assert [spec.name for spec in labelled if spec.type is not MetricType.INFO] == []
+    assert of_hardware == []
+    assert of_nodes_jobs <= 16
+
+
+def test_trap_8_a_job_gives_way_to_the_next_and_leaves_no_series_behind(tmp_path: Path) -> None:
+    """Job labels on every series kept those of all jobs that a node ever had."""
+    node = JobNode(tmp_path)
+    seen = []
+    for job in range(1000, 1040):
+        node.write_map("job", f"job_id={job}\n")
+        samples = [reading for reading in node.readings() if isinstance(reading, Sample)]
+        seen.append((len(samples), {sample.labels[-1] for sample in samples[1:]}))
+
+    assert seen == [(1 + len(node.rails), {str(job)}) for job in range(1000, 1040)]
 
 
 class _Noted(Alone):

@@ -17,18 +17,19 @@ from railwatch.catalogue.metric import Sample
 from railwatch.catalogue.node import AGENT_MICROSCOPE_ACTIVE
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.gpu import GpuCollector
+from railwatch_agent.collectors.job import JobCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.gpus.keeper import Keeper
 from railwatch_agent.gpus.tape import GpuTape
 from railwatch_agent.inventory import Inventory
+from railwatch_agent.jobs.census import JobCensus
 from railwatch_agent.microscope import Microscope
 from railwatch_agent.numbering import BookFile
 from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
-from railwatch_agent.sources.cgroup import JobsByProcess
 from railwatch_agent.sources.nvidia import NvidiaMachine
 from railwatch_agent.sources.nvml.process import ChildProcess
 from railwatch_agent.sources.qdisc import QueueReader
@@ -97,9 +98,12 @@ class Agent:
             settings=settings.gpus,
             clock=clock,
         )
+        self._census = JobCensus(
+            settings, rails=self.inventory.rails, gpus=lambda: self._gpus.view, clock=clock
+        )
         self._gpu_collector = GpuCollector(
             lambda: self._gpus.view,
-            jobs_of=JobsByProcess(Path(settings.paths.procfs)),
+            jobs_of=self._census.identity.jobs_of,
             interval_seconds=settings.gpus.slow_interval_seconds,
         )
         self._of_rails: dict[tuple[str, int], Collector] = {}
@@ -207,6 +211,7 @@ class Agent:
                 window_seconds=settings.sampler.window_seconds,
                 clock=self._clock,
             ),
+            JobCollector.name: lambda: JobCollector(self._census, self.inventory.rails),
             **node_collectors(settings, self.inventory.rails),
         }
         return [make() for name, make in makers.items() if name not in self._disabled]

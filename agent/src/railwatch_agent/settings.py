@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from railwatch.settings import ConfigError, key, load, section
 from railwatch.web import refuse_public
+from railwatch_agent.sources.claim import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
 
 # What [collectors] disable may name; the command line puts one collector behind each.
 COLLECTORS = (
-    "netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor", "gpu",
+    "netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor", "gpu", "job",
 )  # fmt: skip
 
 # A window of fewer samples has no top decile to speak of.
@@ -200,6 +201,38 @@ class GpuSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSettings:
+    """`[job]`: who says which jobs are on the node, in order of trust; then control groups do."""
+
+    id: str | None = key(
+        None, doc="Name of the job that has the whole node; nothing else is asked."
+    )
+    id_file: str | None = key(
+        None,
+        doc="File whose first line is that name, read every 5 s; while it is empty or not there, "
+        "others are asked.",
+    )
+    slurm: str = key(
+        "/run/railwatch/jobs",
+        doc="Directory of files, one a job, as the prolog in deploy/slurm writes them; empty: not "
+        "read.",
+    )
+    gpu_map_directory: str = key(
+        "",
+        doc="Directory of files, one a GPU, named by its number and holding a job a line, as other "
+        "exporters read them; empty: not read.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.id is not None and self.id_file is not None:
+            raise ConfigError("id, id_file: only one of them can say whose the node is")
+        try:
+            plain_name(self.id or "-")
+        except ValueError as exc:
+            raise ConfigError(f"id: {exc}") from exc
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The whole of `agent.toml`."""
 
@@ -212,6 +245,7 @@ class AgentSettings:
     topology: TopologySettings = section(TopologySettings, doc="What the rails are plugged into.")
     microscope: MicroscopeSettings = section(MicroscopeSettings, doc="A close look at one rail.")
     gpus: GpuSettings = section(GpuSettings, doc="The GPUs, through NVML.")
+    job: JobSettings = section(JobSettings, doc="Which jobs are on the node.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

@@ -1,24 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose job a process is, by its control group (cgroups(7)): Slurm's job number, Kubernetes' pod.
 
-Everybody may read /proc/PID/cgroup, whoever the process belongs to.
+Everybody may read /proc/PID/cgroup and list control groups, whoever the processes belong to. A user
+may make control groups of any name below a session of theirs, /user.slice, and name no job by that.
+Where Slurm puts jobs: its cgroup.conf and cgroup v2 documentation.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.files import read_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-# Slurm: /system.slice/slurmstepd.scope/job_42/step_0/…, and of version 1 /slurm/uid_1000/job_42/…
-_SLURM = re.compile(r"/job_(\d+)(?:/|$)", re.MULTILINE)
+# Version 2: …/slurmstepd.scope/job_42/step_0/…, with the node's name before slurmstepd where one
+# machine is several; version 1: /slurm/uid_1000/job_42/…, likewise.
+_SLURM: Final = re.compile(r"(?:slurmstepd\.scope|/slurm[^/]*/uid_\d+)/job_(\d+)(?:/|$)")
 # The kubelet: …-pod0a1b_….slice, or /kubepods/burstable/pod0a1b-…
-_POD = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
+_POD: Final = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
+_SESSIONS: Final = "/user.slice/"
+_TREES: Final = (
+    "system.slice/*slurmstepd.scope/job_*",
+    "unified/system.slice/*slurmstepd.scope/job_*",
+    "*/slurm*/uid_*/job_*",
+)
+_MOST_GROUPS: Final = 64
 
 
 def parse_job(text: str) -> str | None:
@@ -27,31 +40,46 @@ def parse_job(text: str) -> str | None:
     >>> parse_job("0::/system.slice/slurmstepd.scope/job_42/step_0/user/task_0\n")
     '42'
     """
-    slurm = _SLURM.search(text)
-    if slurm is not None:
-        return slurm[1]
-    pod = _POD.search(text)
-    return None if pod is None else pod[1].replace("_", "-")
+    lines = [line for line in text.splitlines() if _SESSIONS not in line]
+    for pattern in (_SLURM, _POD):
+        for line in lines:
+            found = pattern.search(line)
+            if found is not None:
+                return found[1].replace("_", "-")
+    return None
 
 
-class JobsByProcess:
-    """Answers which job a process belongs to; a process is read once, while it is asked for."""
+def job_of_process(procfs: Path, pid: int) -> str | None:
+    """Return the job of a process, None if it has none, has ended, or is not to be seen."""
+    try:
+        text = read_text(procfs / str(pid) / "cgroup")
+    except SourceError:
+        return None
+    return None if text is None else parse_job(text)
 
-    def __init__(self, procfs: Path) -> None:
-        self._procfs = procfs
-        self._known: dict[int, str | None] = {}
 
-    def __call__(self, pids: set[int]) -> dict[int, str]:
-        """Return the jobs of *pids*, those left out that belong to none."""
-        self._known = {
-            pid: self._known[pid] if pid in self._known else self._read(pid) for pid in pids
-        }
-        return {pid: job for pid, job in self._known.items() if job is not None}
+class SlurmTree:
+    """The control groups of Slurm's jobs below *root*, where they are mounted."""
 
-    def _read(self, pid: int) -> str | None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self) -> dict[str, Path]:
+        """Return the directory of each job; of version 1 that of one controller."""
+        found: dict[str, Path] = {}
+        for pattern in _TREES:
+            for path in self._root.glob(pattern):
+                number = path.name.removeprefix("job_")
+                if number.isascii() and number.isdecimal():
+                    found.setdefault(number, path)
+        return found
+
+
+def processes_of(group: Path) -> Iterator[int]:
+    """Yield the processes of a control group and of those below it."""
+    for folder, _, _ in islice(os.walk(group), _MOST_GROUPS):
         try:
-            text = read_text(self._procfs / str(pid) / "cgroup")
+            text = read_text(f"{folder}/cgroup.procs")
         except SourceError:
-            # It has ended in between, or is not to be seen from here.
-            return None
-        return None if text is None else parse_job(text)
+            continue
+        yield from (int(word) for word in (text or "").split() if word.isdecimal())
