@@ -14,6 +14,7 @@ from railwatch_agent.doctor.checks import answer_of, examine
 from railwatch_agent.doctor.deadline import ask_all
 from railwatch_agent.doctor.findings import Finding, Section
 from railwatch_agent.doctor.gpu import gpu_checks
+from railwatch_agent.doctor.jobs import job_checks
 from railwatch_agent.doctor.looks import look, shown_findings, source_findings
 from railwatch_agent.doctor.metrics import allowed_findings
 from railwatch_agent.doctor.node import node_checks
@@ -52,6 +53,7 @@ def examine_node(
         *node_checks(settings.paths),
         *permission_checks(procfs),
         *gpu_checks(sysfs, procfs),
+        *job_checks(settings),
     ]
     found = examine(checks, seconds)
     (stock,) = ask_all([partial(look_for_rails, settings)], seconds)

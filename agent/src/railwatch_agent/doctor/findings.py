@@ -43,6 +43,7 @@ class Section(StrEnum):
     NODE = "node"
     PERMISSIONS = "permissions"
     GPU = "gpu"
+    JOBS = "jobs"
     RAILS = "rails"
     LEFT_OUT = "left out"
     SOURCES = "sources"

@@ -9,7 +9,7 @@
 "watched": 8,           of which the bytes can be read; exit code 0 unless it is 0
 "findings": [
 {
-"section": "metrics",   node, permissions, gpu, rails, left out, sources or metrics
+"section": "metrics",   node, permissions, gpu, jobs, rails, left out, sources or metrics
 "what": "railwatch_rail_faults_total",
 "status": "ok",         ok, absent, denied, failed, off or missing
 "detail": "",           what was seen, or why not
