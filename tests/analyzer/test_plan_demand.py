@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railwatch_analyzer.plan.demand import demand_ratio
@@ -25,6 +25,7 @@ def test_the_llama_job_asks_half_a_percent_of_its_rails() -> None:
     assert ratio == pytest.approx(0.00441, rel=1e-3)
 
 
+@settings(deadline=None)
 @given(sent=_SOME, step=_SOME, rate=_SOME)
 def test_without_knowing_what_is_exposed_the_ratio_is_a_lower_bound(
     sent: float, step: float, rate: float

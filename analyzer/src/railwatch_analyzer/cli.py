@@ -21,6 +21,7 @@ from railwatch.clock import SystemClock
 from railwatch.secret import read_secret
 from railwatch.settings import ConfigError, load, scalar_keys
 from railwatch.web import Server
+from railwatch_analyzer.plan.flags import add_flags
 from railwatch_analyzer.settings import AnalyzerSettings
 from railwatch_analyzer.sources.errors import SourceError
 from railwatch_analyzer.sources.http_client import Access, HttpClient
@@ -79,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(f"--{key}", metavar="VALUE", help=argparse.SUPPRESS)
     _add_replay(commands)
     _add_live(commands)
+    text = "say what a job's network has to carry, and what that leaves exposed"
+    command = commands.add_parser("plan", help=text, description=text)
+    command.set_defaults(command=_plan)
+    add_flags(command)
     return parser
 
 
@@ -241,6 +246,12 @@ def _demo(options: argparse.Namespace) -> int:
     from railwatch_analyzer.demo import demo  # noqa: PLC0415 - the simulation is for demo only
 
     return demo(seed=options.seed, speed=options.speed)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from railwatch_analyzer.plan.command import plan  # noqa: PLC0415 - rich is for terminals only
+
+    return plan(options)
 
 
 if __name__ == "__main__":
