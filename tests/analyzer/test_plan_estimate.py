@@ -210,3 +210,25 @@ def test_zero_3_sends_half_as_much_again_a_micro_batch() -> None:
     )
 
     assert sharded == pytest.approx(1.5 * plain)
+
+
+@pytest.mark.parametrize(("stage", "times"), [(0, 1), (1, 1), (2, 32), (3, 32)])
+def test_who_keeps_a_share_of_the_gradients_reduces_each_micro_batch(
+    stage: int, times: int
+) -> None:
+    job = replace(_LLAMA, parallelism=Parallelism(data=32, zero=stage))
+
+    assert flows(job)[0].times == times
+
+
+def test_a_step_lasts_as_long_as_its_bytes_take_however_they_are_hidden() -> None:
+    """Each of two kinds fits under a second of compute, and not both of them."""
+    data, stages = estimate(_PIPELINE).flows
+    kinds = tuple(
+        replace(timed, latency_seconds=0.0, transfer_seconds=0.9, hideable_seconds=1.0)
+        for timed in (data, stages)
+    )
+
+    found = replace(estimate(_PIPELINE), flows=kinds, bubble_seconds=0.0)
+
+    assert found.step_seconds(1.0) == pytest.approx(1.8)
