@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from railwatch.settings import ConfigError
 from railwatch_analyzer.plan.collectives import Algorithm
 from railwatch_analyzer.plan.job import (
+    GBIT,
     Cluster,
     Job,
     Model,
@@ -21,8 +22,6 @@ from railwatch_analyzer.plan.presets import MODELS, PEAK_FLOPS
 
 if TYPE_CHECKING:
     from railwatch_analyzer.plan.flags import Given
-
-_GBIT = 1e9 / 8
 
 
 def described(given: Given, *, sequence_parallel: bool) -> Job:
@@ -57,7 +56,7 @@ def _cluster(given: Given) -> Cluster:
 
 def line_rate(given: Given) -> float:
     """Return a rail's line rate in bytes per second."""
-    return given.real("line-rate-gbit") * _GBIT
+    return given.real("line-rate-gbit") * GBIT
 
 
 def _model(given: Given) -> Model:

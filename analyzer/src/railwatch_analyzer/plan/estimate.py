@@ -88,7 +88,7 @@ class Estimate:
 
     @property
     def sufficient_line_rate(self) -> float | None:
-        """The least that hides all that can be hidden; None if latency alone is too long."""
+        """The least that hides all that can be, 0 if nothing can; None if none is enough."""
         least = 0.0
         for window in _windows(self.flows):
             room = self.overlap * window[0].hideable_seconds

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from railwatch_analyzer.plan.collectives import Algorithm
 
+GBIT = 1e9 / 8
+"""Bytes per second in 1 Gbit/s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

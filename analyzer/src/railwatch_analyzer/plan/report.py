@@ -11,13 +11,13 @@ from rich.table import Table
 
 from railwatch_analyzer.plan.collectives import Algorithm
 from railwatch_analyzer.plan.estimate import seconds
+from railwatch_analyzer.plan.job import GBIT
 
 if TYPE_CHECKING:
     from railwatch_analyzer.plan.estimate import Estimate
     from railwatch_analyzer.plan.job import Job
     from railwatch_analyzer.plan.traffic import Flow
 
-_GBIT = 1e9 / 8
 _WIDTH = 112
 _COLUMNS = ("for", "collective", "GPUs", "nodes", "a step", "array", "a rail sends", *Algorithm)
 
@@ -197,7 +197,7 @@ def _measured_lines(measured: Measured, planned: tuple[Job, Estimate] | None) ->
 
 
 def _gbit(rate: float) -> str:
-    rate /= _GBIT
+    rate /= GBIT
     return f"{rate:.0f} Gbit/s" if rate >= 100 else f"{rate:.3g} Gbit/s"
 
 
