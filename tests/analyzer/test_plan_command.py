@@ -20,6 +20,8 @@ _RUNNING = "--measured-bytes-per-step 1G --step-seconds 2 --line-rate-gbit 8"
         (f"{_BERT} --nodes -1", "nodes"),
         (f"{_BERT} --nodes 1.5", "nodes"),
         (f"{_BERT} --nodes many", "nodes"),
+        (f"{_BERT} --micro-batches 1e300", "micro-batches"),
+        (f"{_BERT} --line-rate-gbit 1e-310", "line-rate-gbit"),
         (f"{_BERT} --line-rate-gbit nan", "line-rate-gbit"),
         (f"{_BERT} --line-rate-gbit inf", "line-rate-gbit"),
         (f"{_BERT} --efficiency 1.1", "efficiency"),

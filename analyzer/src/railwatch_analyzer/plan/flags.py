@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SUFFIXES = {"k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+# Beyond them nothing is meant, and products of a few would no longer be numbers.
+_SMALLEST, _LARGEST, _MOST_COUNTED = 1e-30, 1e30, 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Given:
         """Return it as it was written."""
         return self._given.get(name, self._flags[name].default)
 
-    def real(self, name: str, *, most: float = math.inf) -> float:
+    def real(self, name: str, *, most: float = _LARGEST) -> float:
         """Return a number above 0, or 0 where that flag allows it."""
         text = self.text(name)
         if not text:
@@ -112,8 +114,8 @@ class Given:
             value = float(text[:-1] if text[-1] in _SUFFIXES else text) * scale
         except ValueError as exc:
             raise ConfigError(f"--{name}: must be a number, got {text!r}") from exc
-        if not math.isfinite(value):
-            raise ConfigError(f"--{name}: must be finite, got {text!r}")
+        if math.isnan(value) or 0 < abs(value) < _SMALLEST:
+            raise ConfigError(f"--{name}: must be a number of some size, got {text!r}")
         if value < 0 or (value == 0 and not self._flags[name].zero):
             least = "at least 0" if self._flags[name].zero else "above 0"
             raise ConfigError(f"--{name}: must be {least}, got {text!r}")
@@ -123,7 +125,7 @@ class Given:
 
     def whole(self, name: str) -> int:
         """Return a whole number, of which the same is true."""
-        value = self.real(name)
+        value = self.real(name, most=_MOST_COUNTED)
         if value != int(value):
             raise ConfigError(f"--{name}: must be a whole number, got {self.text(name)!r}")
         return int(value)
