@@ -60,11 +60,12 @@ class EthtoolRail:
         self.statistics = FakeStatistics(kept)
         self.answers = Answers()
         self.rails = [rail(**facts)]
+        self.settings = settings or EthtoolSettings()
         self.seconds = 0.0
         self.collector = EthtoolCollector(
             0,
             rails=lambda: tuple(self.rails),
-            settings=settings,
+            settings=lambda: self.settings,
             doors=Doors(statistics=self.statistics.open, **vars(self.answers)),
             monotonic=self._monotonic,
         )

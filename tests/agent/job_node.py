@@ -31,12 +31,12 @@ class JobNode:
         )
         self.held: dict[int, list[int]] = {n: [] for n in range(rails)}
         self.clock = FakeClock(wall=root.stat().st_mtime)
-        settings = AgentSettings(
+        self.settings = AgentSettings(
             paths=PathSettings(procfs=str(self.procfs), sysfs=str(root / "sys")),
             job=JobSettings(**{"slurm": str(self.maps), **job}),
         )
         self.census = JobCensus(
-            settings, rails=lambda: self.rails, gpus=self._view, clock=self.clock
+            lambda: self.settings, rails=lambda: self.rails, gpus=self._view, clock=self.clock
         )
         self._collector = JobCollector(self.census, lambda: self.rails)
 

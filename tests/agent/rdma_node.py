@@ -57,7 +57,7 @@ class RdmaNode:
             book_file=BookFile(root / "state"),
             clock=self.clock,
         )
-        self._allowed = allowed
+        self.allowed = allowed
         self._open = open_counter
         self._stations: dict[int, RailStation] = {}
         self._duties: dict[int, list[Duty]] = {}
@@ -130,7 +130,7 @@ class RdmaNode:
                 number,
                 rails=self.inventory.rails,
                 sysfs=self.tree.sysfs,
-                allowed=self._allowed,
+                allowed=lambda: self.allowed,
                 open_counter=self._open,
                 monotonic=self.clock.monotonic,
             ),

@@ -87,7 +87,7 @@ def test_optics_are_off_until_a_key_turns_them_on(tmp_path: Path) -> None:
 
 def test_doctor_has_every_collector_that_the_agent_has(tmp_path: Path) -> None:
     settings = _settings(scenario("mlx5_roce", tmp_path))
-    known = {*rail_collectors(settings, tuple), *node_collectors(settings, tuple)}
+    known = {*rail_collectors(lambda: settings, tuple), *node_collectors(lambda: settings, tuple)}
 
     # That of windows reads no source, that of GPUs what another process has asked the driver, and
     # what names jobs has a check each.

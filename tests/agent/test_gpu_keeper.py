@@ -167,6 +167,20 @@ def test_a_child_that_goes_on_is_left_alone(office: Office) -> None:
     assert (len(office.children), office.child.kills) == (1, 0)
 
 
+def test_a_rest_ends_the_child_and_loses_no_processor_time(office: Office) -> None:
+    office.report(0)
+    office.pass_time(6)
+    before = office.keeper.view.processor_seconds
+    first = office.child
+    office.keeper.rest()
+    office.keeper.rest()
+    first.is_over = True
+    office.pass_time(6)
+
+    assert (first.kills, first.is_closed, len(office.children)) == (1, True, 2)
+    assert office.keeper.view.processor_seconds == before == 1.5
+
+
 def test_a_child_that_sleeps_may_take_longer_than_one_that_asks(office: Office) -> None:
     office.child.place = wire.IDLE
     office.pass_time(25, works=False)

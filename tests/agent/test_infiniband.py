@@ -210,3 +210,19 @@ def test_vendor_counters_are_those_that_are_allowed(tmp_path: Path) -> None:
 
     assert not [s for s in none if s.spec is RDMA_COUNTER]
     assert found == {("irdma0", "1", "cnpSent"): 6}
+
+
+def test_a_list_that_changes_leaves_sums_alone(tmp_path: Path) -> None:
+    """One part of a sum was reset: a sum that began anew would forget what it had counted."""
+    tree = scenario("mlx5_roce_degraded", tmp_path / "node")
+    node = RdmaNode(tmp_path, tree)
+    before = node.values(RAIL_FAULTS)["retransmit",]
+    tree.count_rdma("mlx5_0", packet_seq_err=0)
+    after_reset = node.values(RAIL_FAULTS)["retransmit",]
+
+    node.allowed = ("roce_adp_retrans",)
+    retransmits = node.values(RAIL_FAULTS)["retransmit",]
+    node.allowed = ()
+
+    assert before == after_reset == retransmits
+    assert not [s for s in node.round() if s.spec is RDMA_COUNTER]

@@ -54,7 +54,7 @@ class _Ears(_Plan):
 def _collector(
     *rails: Rail, file: _Plan | None = None, lldp: _Ears | None = None
 ) -> NeighborCollector:
-    return NeighborCollector(lambda: rails, file=file, lldp=lldp)
+    return NeighborCollector(lambda: rails, ways=lambda: (file, lldp))
 
 
 def _neighbors(readings: Readings) -> dict[str, tuple[str, ...]]:

@@ -262,6 +262,24 @@ def test_one_that_hung_and_ended_takes_its_turns_again(three: _Story) -> None:
     assert len(_threads("rail")) == 1
 
 
+def test_one_that_is_employed_again_goes_on_counting_and_is_not_run_twice(three: _Story) -> None:
+    first, second, _ = three.collectors
+    other = _Hanging("other")
+    three.let_go(*three.collectors, other)
+    three.employ()
+    three.goes_on(first)
+    duty = three.duty(first)
+    three.hang(first)
+    hung = first.rounds
+
+    three.employ(other)
+    three.employ()
+    three.goes_on(second)
+
+    assert three.duty(first) is duty
+    assert first.rounds == hung
+
+
 def test_a_round_that_takes_a_while_is_waited_for(three: _Story) -> None:
     first, second, _ = three.collectors
     three.let_go(*three.collectors)

@@ -81,11 +81,12 @@ def configuration_page(files: Mapping[str, type]) -> str:
         "Generated from the settings by `make golden`. Flag before environment before file before",
         "default: `--sampler.interval_seconds 0.05` is `RAILWATCH_AGENT_SAMPLER_INTERVAL_SECONDS`",
         "(the analyzer's variables begin with `RAILWATCH_ANALYZER_`). Unknown keys are refused.",
+        "Reload: a change holds after `systemctl reload` or SIGHUP; others need a restart.",
         "",
     ]
     for name, schema in files.items():
-        lines += [f"## {name}", "", "| key | type | default | range | meaning |"]
-        lines += ["|---|---|---|---|---|", *_keys(schema, ""), ""]
+        lines += [f"## {name}", "", "| key | type | default | range | reload | meaning |"]
+        lines += ["|---|---|---|---|---|---|", *_keys(schema, ""), ""]
     return "\n".join(lines)
 
 
@@ -111,6 +112,7 @@ def _key_row(field: dataclasses.Field[Any], kind: Any, path: str) -> str:
         _kind_name(kind),
         _default(field),
         bounds,
+        "yes" if facts["live"] else "",
         facts["doc"],
     )
     return f"| {' | '.join(cells)} |"

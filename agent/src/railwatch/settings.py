@@ -33,12 +33,20 @@ def key(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    live: bool = False,
 ) -> Any:
     """Describe one key of a file; without a *default* it must be given.
 
-    *minimum* and *maximum* are inclusive and in the unit that the key's name ends in.
+    *minimum* and *maximum* are inclusive and in the unit that the key's name ends in. What is
+    *live* may change while the program runs; `reload` has it changed.
     """
-    facts = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
+    facts = {
+        "doc": doc,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "live": live,
+    }
     return dataclasses.field(default=default, metadata=facts)
 
 

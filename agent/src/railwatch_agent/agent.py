@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ from railwatch_agent.throttle import Throttle
 from railwatch_agent.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from railwatch.clock import Clock
     from railwatch_agent.collectors.base import Collector
@@ -56,7 +57,7 @@ class Agent:
     """Everything that runs in one agent, put together; nothing is read before `start`."""
 
     def __init__(self, settings: AgentSettings, *, clock: Clock, version: str) -> None:
-        self._disabled = frozenset(settings.collectors.disable)
+        self._settings = settings
         self._sysfs = Path(settings.paths.sysfs)
         self._clock = clock
         self.inventory = Inventory(
@@ -99,7 +100,10 @@ class Agent:
             clock=clock,
         )
         self._census = JobCensus(
-            settings, rails=self.inventory.rails, gpus=lambda: self._gpus.view, clock=clock
+            lambda: self._settings,
+            rails=self.inventory.rails,
+            gpus=lambda: self._gpus.view,
+            clock=clock,
         )
         self._gpu_collector = GpuCollector(
             lambda: self._gpus.view,
@@ -107,8 +111,7 @@ class Agent:
             interval_seconds=settings.gpus.slow_interval_seconds,
         )
         self._of_rails: dict[tuple[str, int], Collector] = {}
-        makers = rail_collectors(settings, self.inventory.rails)
-        self._for_rail = {n: make for n, make in makers.items() if n not in self._disabled}
+        self._for_rail = rail_collectors(lambda: self._settings, self.inventory.rails)
         self._for_node = self._node_collectors(settings)
         self._workers = Workers(clock=clock)
         self._throttle = Throttle(settings.sampler.cpu_budget_ratio)
@@ -134,16 +137,27 @@ class Agent:
         self._workers.employ([self.inventory])
 
     def supervise(self) -> None:
-        """Follow the inventory and look after what hangs; call it about once a second."""
-        for_gpus = self._tend_gpus()
-        collectors = [*self._rail_collectors(), *self._for_node, *for_gpus]
-        self._workers.employ([self.inventory, *collectors])
+        """Follow the inventory and look after what hangs; call it about once a second.
+
+        Nothing is sampled before the rails were looked for once, or that takes too long.
+        """
+        if not self._is_sampling and not self._workers.were_attempted():
+            return
+        disabled = self._settings.collectors.disable
+        collectors = [*self._rail_collectors(), *self._for_node, *self._tend_gpus()]
+        enabled = [collector for collector in collectors if collector.name not in disabled]
+        self._workers.employ([self.inventory, *enabled])
         self._sampler.supervise()
         self.microscope.supervise()
         self._keep_budget()
         if not self._is_sampling:
             self._is_sampling = True
             self._sampler.start()
+
+    def adopt(self, settings: AgentSettings) -> None:
+        """Go on with *settings*, which differ from those before in what is live."""
+        self._settings = settings
+        self._throttle = replace(self._throttle, budget_ratio=settings.sampler.cpu_budget_ratio)
 
     def stop(self) -> None:
         """Begin nothing any more; threads that hang end with the process."""
@@ -156,10 +170,6 @@ class Agent:
         """Return the exposition of what is known now."""
         return self._snapshot.render()
 
-    def has_taken_stock(self) -> bool:
-        """Whether the rails were looked for once, or that takes too long to wait for."""
-        return self._workers.were_attempted()
-
     def is_healthy(self) -> bool:
         """Whether rails are being sampled."""
         return self._sampler.is_alive()
@@ -169,13 +179,23 @@ class Agent:
         self._was_ready |= self._is_sampling and self._workers.were_attempted()
         return self._was_ready
 
+    def status(self) -> str:
+        """Return in a line how things are, in figures that seldom change."""
+        reports = [duty.report() for duty in self._workers]
+        failing = sorted({r.name for r in reports if r.was_attempted and not r.succeeded})
+        return (
+            f"rails={len(self.inventory.rails())} stuck={self._sampler.stuck_rails} "
+            f"interval={self._sampler.interval_seconds:g}s failing={','.join(failing) or 'none'}"
+        )
+
     def _live(self) -> Iterator[Sample]:
         yield from self._fast.samples()
         yield Sample(AGENT_MICROSCOPE_ACTIVE, (), int(self.microscope.is_looking))
 
     def _tend_gpus(self) -> list[Collector]:
         """Look after the GPUs; return their collector, unless there never was a driver."""
-        if GpuCollector.name in self._disabled:
+        if GpuCollector.name in self._settings.collectors.disable:
+            self._gpus.rest()
             return []
         self._gpus.tend()
         view = self._gpus.view
@@ -201,20 +221,18 @@ class Agent:
         return time.process_time() + self._gpus.view.processor_seconds
 
     def _node_collectors(self, settings: AgentSettings) -> list[Collector]:
-        """The collectors of which there is one a node, those left out that are disabled."""
-        makers: dict[str, Callable[[], Collector]] = {
-            WindowCollector.name: lambda: WindowCollector(
-                tape=self._tape,
-                rails=self.inventory.rails,
-                line_rate=self._line_rate,
-                sample_seconds=lambda: self._sampler.interval_seconds,
-                window_seconds=settings.sampler.window_seconds,
-                clock=self._clock,
-            ),
-            JobCollector.name: lambda: JobCollector(self._census, self.inventory.rails),
-            **node_collectors(settings, self.inventory.rails),
-        }
-        return [make() for name, make in makers.items() if name not in self._disabled]
+        """The collectors of which there is one a node."""
+        window = WindowCollector(
+            tape=self._tape,
+            rails=self.inventory.rails,
+            line_rate=self._line_rate,
+            sample_seconds=lambda: self._sampler.interval_seconds,
+            window_seconds=settings.sampler.window_seconds,
+            clock=self._clock,
+        )
+        makers = node_collectors(lambda: self._settings, self.inventory.rails)
+        jobs = JobCollector(self._census, self.inventory.rails)
+        return [window, jobs, *(make() for make in makers.values())]
 
     def _rail_collectors(self) -> Iterator[Collector]:
         for rail in self.inventory.rails():

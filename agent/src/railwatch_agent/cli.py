@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import argparse
-import gc
+import faulthandler
 import importlib.metadata
 import logging
 import os
 import shutil
-import signal
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from railwatch.clock import SystemClock
 from railwatch.exposition import CONTENT_TYPE
+from railwatch.reload import Reloader
+from railwatch.service_manager import ServiceManager
 from railwatch.settings import ConfigError, describe, scalar_keys
+from railwatch.signals import Requests
+from railwatch.supervision import Supervision
 from railwatch.web import Response, Route, Server
 from railwatch_agent.agent import Agent
 from railwatch_agent.doctor.examination import examine_node
@@ -38,14 +41,10 @@ if TYPE_CHECKING:
     from railwatch_agent.inventory import Machine
     from railwatch_agent.numbering import Record
 
-log = logging.getLogger("railwatch_agent")
-
-_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-_SUPERVISION_SECONDS = 1.0
-_START_POLL_SECONDS = 0.05
-
 # What `forget` takes besides settings.
 _FORGET_OPTIONS = frozenset({"rail", "force"})
+
+log = logging.getLogger("railwatch_agent")
 
 _PAGE = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>railwatch agent</title></head>
@@ -62,8 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file: Path | None = options.pop("config")
     own = {name: options.pop(name) for name in _FORGET_OPTIONS & options.keys()}
     flags = {path: text for path, text in options.items() if text is not None}
+    read = partial(load_settings, file, os.environ, flags)
+    if verb is _run:
+        own["read"] = read
     try:
-        return verb(load_settings(file, os.environ, flags), **own)
+        return verb(read(), **own)
     except (ConfigError, ForgetError) as exc:
         # A parser's message may go over several lines.
         line = " ".join(str(exc).split())
@@ -203,44 +205,38 @@ def _machine(settings: AgentSettings, book: Book) -> Machine:
         raise ConfigError(f"[paths] {exc}") from exc
 
 
-def _run(settings: AgentSettings) -> int:
-    """Run until SIGTERM or SIGINT."""
+def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> int:
+    """Run until SIGTERM or SIGINT; *read* the settings anew at SIGHUP."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
-    # Blocked and waited for, here and so in all threads: a handler could interrupt the main thread
-    # within the lock of the event that it would set.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     version = _version()
     agent = Agent(settings, clock=SystemClock(), version=version)
     server = Server(settings.server.listen, _routes(agent, settings))
+    # What ends the process for a fault, or for the watchdog, leaves where each thread was.
+    faulthandler.enable()
+    supervision = Supervision(
+        agent,
+        requests=Requests(),
+        manager=ServiceManager(os.environ),
+        reload=Reloader(settings, read=read, put_in_force=agent.adopt).reload,
+    )
     agent.start()
     server.start()
     try:
-        return _supervise(agent, f"version={version} listen={settings.server.listen}")
+        if supervision.begin():
+            names = ",".join(f"{r.number}:{r.device}" for r in agent.inventory.rails())
+            log.info(
+                "started version=%s listen=%s rails=%s",
+                version,
+                settings.server.listen,
+                names or "none",
+            )
+            supervision.run()
     finally:
         agent.stop()
         server.close()
-
-
-def _supervise(agent: Agent, identity: str) -> int:
-    while not agent.has_taken_stock():
-        if _asked_to_stop(_START_POLL_SECONDS):
-            return 0
-    agent.supervise()
-    names = ",".join(f"{r.number}:{r.device}" for r in agent.inventory.rails())
-    log.info("started %s rails=%s", identity, names or "none")
-    # What is there by now stays; it need not be looked through for garbage again and again.
-    gc.collect()
-    gc.freeze()
-    while not _asked_to_stop(_SUPERVISION_SECONDS - time.monotonic() % _SUPERVISION_SECONDS):
-        agent.supervise()
-    log.info("stopping")
     return 0
-
-
-def _asked_to_stop(wait_seconds: float) -> bool:
-    return signal.sigtimedwait(_STOP_SIGNALS, wait_seconds) is not None
 
 
 def _routes(agent: Agent, settings: AgentSettings) -> dict[str, Route]:

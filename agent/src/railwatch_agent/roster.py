@@ -28,43 +28,70 @@ if TYPE_CHECKING:
 
     from railwatch_agent.collectors.base import Collector
     from railwatch_agent.inventory import Rail
-    from railwatch_agent.settings import AgentSettings
+    from railwatch_agent.settings import AgentSettings, TopologySettings
 
 
 def rail_collectors(
-    settings: AgentSettings, rails: Callable[[], tuple[Rail, ...]]
+    settings: Callable[[], AgentSettings], rails: Callable[[], tuple[Rail, ...]]
 ) -> dict[str, Callable[[int], Collector]]:
     """Return by name what makes the collector of the rail of a number.
 
-    There is one a rail, so that a driver that hangs hides its own rail only.
+    There is one a rail, so that a driver that hangs hides its own rail only. *settings* answers
+    with those in force.
     """
-    sysfs = Path(settings.paths.sysfs)
+    sysfs = Path(settings().paths.sysfs)
     return {
         NetdevCollector.name: partial(NetdevCollector, rails=rails, sysfs=sysfs),
         InfinibandCollector.name: partial(
-            InfinibandCollector, rails=rails, sysfs=sysfs, allowed=settings.rdma.counters
+            InfinibandCollector,
+            rails=rails,
+            sysfs=sysfs,
+            allowed=lambda: settings().rdma.counters,
         ),
-        EthtoolCollector.name: partial(EthtoolCollector, rails=rails, settings=settings.ethtool),
+        EthtoolCollector.name: partial(
+            EthtoolCollector, rails=rails, settings=lambda: settings().ethtool
+        ),
         PcieCollector.name: partial(PcieCollector, rails=rails, sysfs=sysfs),
     }
 
 
 def node_collectors(
-    settings: AgentSettings, rails: Callable[[], tuple[Rail, ...]]
+    settings: Callable[[], AgentSettings], rails: Callable[[], tuple[Rail, ...]]
 ) -> dict[str, Callable[[], Collector]]:
-    """Return by name what makes the collectors of which there is one a node."""
-    topology = settings.topology
+    """Return by name what makes the collectors of which there is one a node.
+
+    *settings* answers with those in force.
+    """
+    procfs = Path(settings().paths.procfs)
     return {
         TcpCollector.name: lambda: TcpCollector(
             RailAddresses(rails, AddressReader()), monotonic=time.monotonic
         ),
-        HostCollector.name: lambda: HostCollector(HostSource(Path(settings.paths.procfs))),
+        HostCollector.name: lambda: HostCollector(HostSource(procfs)),
         NeighborCollector.name: lambda: NeighborCollector(
-            rails,
-            file=None if topology.file is None else TopologyFile(Path(topology.file)),
-            lldp=LldpReader(Path(topology.lldp_socket)) if topology.lldp_socket else None,
+            rails, ways=WaysToNeighbors(lambda: settings().topology)
         ),
     }
+
+
+class WaysToNeighbors:
+    """The topology file and lldpd, as *settings* name them at the moment; for one thread."""
+
+    def __init__(self, settings: Callable[[], TopologySettings]) -> None:
+        self._settings = settings
+        self._known: TopologySettings | None = None
+        self._ways: tuple[TopologyFile | None, LldpReader | None] = (None, None)
+
+    def __call__(self) -> tuple[TopologyFile | None, LldpReader | None]:
+        """Return them, None where one is not to be asked."""
+        named = self._settings()
+        if named != self._known:
+            self._ways = (
+                None if named.file is None else TopologyFile(Path(named.file)),
+                LldpReader(Path(named.lldp_socket)) if named.lldp_socket else None,
+            )
+            self._known = named
+        return self._ways
 
 
 class RailAddresses:

@@ -71,6 +71,7 @@ class SamplerSettings:
         doc="Share of a core that the agent may use; over it, the rate of fast samples is halved.",
         minimum=0.001,
         maximum=1.0,
+        live=True,
     )
 
     def __post_init__(self) -> None:
@@ -97,7 +98,9 @@ class RailSettings:
 class CollectorSettings:
     """`[collectors]`: what is left out."""
 
-    disable: tuple[str, ...] = key((), doc=f"Collectors to leave out: {', '.join(COLLECTORS)}.")
+    disable: tuple[str, ...] = key(
+        (), doc=f"Collectors to leave out: {', '.join(COLLECTORS)}.", live=True
+    )
 
     def __post_init__(self) -> None:
         for name in self.disable:
@@ -127,19 +130,23 @@ class EthtoolSettings:
     """`[ethtool]`: what is exposed of what drivers tell."""
 
     statistics: tuple[str, ...] = key(
-        (), doc="Names, each exact, of driver statistics to expose of every rail as they are."
+        (),
+        doc="Names, each exact, of driver statistics to expose of every rail as they are.",
+        live=True,
     )
     priorities: tuple[int, ...] = key(
         (),
         doc="Priorities whose pauses are counted apart, four series each and rail.",
         minimum=0,
         maximum=7,
+        live=True,
     )
     module: bool = key(
         False,
         doc="Read the rails' modules every 60 s: optical power, temperature and their margins. "
         "Needs CAP_NET_ADMIN; up to 6 series a rail and 3 a lane. A module that is plugged in is "
         "seen within 5 minutes.",
+        live=True,
     )
 
     def __post_init__(self) -> None:
@@ -159,6 +166,7 @@ class RdmaSettings:
     counters: tuple[str, ...] = key(
         (),
         doc="Names of files in counters and hw_counters to expose of every rail as they are.",
+        live=True,
     )
 
     def __post_init__(self) -> None:
@@ -176,9 +184,12 @@ class TopologySettings:
         None,
         doc="CSV file with columns instance, device, switch, switch_port, one for all nodes; where "
         "it knows a rail, LLDP is not asked. InfiniBand has no LLDP.",
+        live=True,
     )
     lldp_socket: str = key(
-        "/run/lldpd.socket", doc="Socket of lldpd, which its group may use; empty: not asked."
+        "/run/lldpd.socket",
+        doc="Socket of lldpd, which its group may use; empty: not asked.",
+        live=True,
     )
 
 
@@ -205,22 +216,25 @@ class JobSettings:
     """`[job]`: who says which jobs are on the node, in order of trust; then control groups do."""
 
     id: str | None = key(
-        None, doc="Name of the job that has the whole node; nothing else is asked."
+        None, doc="Name of the job that has the whole node; nothing else is asked.", live=True
     )
     id_file: str | None = key(
         None,
         doc="File whose first line is that name, read every 5 s; while it is empty or not there, "
         "others are asked.",
+        live=True,
     )
     slurm: str = key(
         "/run/railwatch/jobs",
         doc="Directory of files, one a job, as the prolog in deploy/slurm writes them; empty: not "
         "read.",
+        live=True,
     )
     gpu_map_directory: str = key(
         "",
         doc="Directory of files, one a GPU, named by its number and holding a job a line, as other "
         "exporters read them; empty: not read.",
+        live=True,
     )
 
     def __post_init__(self) -> None:

@@ -88,11 +88,11 @@ class Shift:
     def _run_duties(self) -> bool:
         """Run each duty once; return whether to go on."""
         for duty in self.duties:
+            if self._is_retired:
+                return False
             self.current = duty
             duty.run_round()
             self.current = None
-            if self._is_retired:
-                return False
         return not self._is_retired
 
 
@@ -102,6 +102,8 @@ class Workers:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._stop = threading.Event()
+        # Of every collector there ever was: one that is employed again goes on counting.
+        self._known: dict[Collector, Duty] = {}
         self._duties: dict[Collector, Duty] = {}
         self._shifts: dict[str, Shift] = {}
         # Duties whose round does not end, each with the shift that it has been left to.
@@ -115,13 +117,13 @@ class Workers:
 
         One that goes on running is left alone.
         """
-        self._duties = {c: self._duties.get(c) or Duty(c, clock=self._clock) for c in collectors}
+        self._duties = {c: self._duty(c) for c in collectors}
         self._left = {duty: shift for duty, shift in self._left.items() if not shift.is_over}
         by_name: dict[str, list[Duty]] = {}
         for duty in self._duties.values():
             by_name.setdefault(duty.collector.name, []).append(duty)
         for name in self._shifts.keys() - by_name.keys():
-            self._shifts.pop(name).retire()
+            self._dismiss(name)
         for name, duties in by_name.items():
             self._staff(name, duties)
 
@@ -132,6 +134,18 @@ class Workers:
     def were_attempted(self) -> bool:
         """Whether each collector has ended a round, or has taken too long over it."""
         return all(duty.report().was_attempted for duty in self)
+
+    def _duty(self, collector: Collector) -> Duty:
+        if collector not in self._known:
+            self._known[collector] = Duty(collector, clock=self._clock)
+        return self._known[collector]
+
+    def _dismiss(self, name: str) -> None:
+        shift = self._shifts.pop(name)
+        shift.retire()
+        if shift.current is not None:
+            # Should it be employed again meanwhile, it is not to run twice at a time.
+            self._left[shift.current] = shift
 
     def _staff(self, name: str, duties: Sequence[Duty]) -> None:
         """Have the shift of *name* run *duties*, those left out that hang."""

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import gc
+import faulthandler
 import logging
 import os
 import re
-import signal
 import sys
-import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +16,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from railwatch.clock import SystemClock
+from railwatch.reload import Reloader
 from railwatch.secret import read_secret
+from railwatch.service_manager import ServiceManager
 from railwatch.settings import ConfigError, load, scalar_keys
+from railwatch.signals import Requests
+from railwatch.supervision import Supervision
 from railwatch.web import Server
 from railwatch_analyzer.plan.flags import add_flags
 from railwatch_analyzer.settings import AnalyzerSettings
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from railwatch.clock import Clock
     from railwatch_analyzer.closeup import CloseUps
-    from railwatch_analyzer.settings import MicroscopeSettings, SourceSettings
+    from railwatch_analyzer.settings import MicroscopeSettings
     from railwatch_analyzer.sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 _DEFAULT_FILE = Path("/etc/railwatch/analyzer.toml")
 _STATE_FILE = "analyzer-state.npz"
 _ENVIRONMENT = "RAILWATCH_ANALYZER"
+# With the half second that the server may take it is well within the two that stopping may.
+_LAST_ROUND_SECONDS = 1.0
 # A minute at 200 Hz is 12,000 samples of three numbers.
 _MOST_CLOSEUP_BYTES = 4_000_000
 # RFC 9110: a token, and printable text.
@@ -120,24 +124,23 @@ def _settings(options: argparse.Namespace) -> AnalyzerSettings:
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings = _settings(options)
-    _source(settings.source, settings.cycle.interval_seconds).close()
+    _source_of(_settings(options)).close()
     sys.stdout.write("ok\n")
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
     # scikit-learn takes a second to load, which `top` and a mistaken key need not wait for.
+    from railwatch_analyzer.rounds import Rounds  # noqa: PLC0415
     from railwatch_analyzer.service import Analyzer  # noqa: PLC0415
     from railwatch_analyzer.store import restored  # noqa: PLC0415
 
     settings = _settings(options)
     clock = SystemClock()
     state_file = _state_file(settings.paths.state)
-    source = _source(settings.source, settings.cycle.interval_seconds)
     closeups = _closeups(settings.microscope, clock)
     analyzer = Analyzer(
-        source,
+        _source_of(settings),
         clock,
         interval_seconds=settings.cycle.interval_seconds,
         state=restored(state_file),
@@ -145,23 +148,40 @@ def _run(options: argparse.Namespace) -> int:
         closeups=closeups,
     )
     server = Server(settings.server.listen, analyzer.routes())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # What ends the process for a fault, or for the watchdog, leaves where each thread was.
+    faulthandler.enable()
+    rounds = Rounds(analyzer)
+    reloader = Reloader(
+        settings,
+        read=lambda: _settings(options),
+        put_in_force=lambda found: analyzer.adopt(_source_of(found), found.cycle.interval_seconds),
+    )
+    supervision = Supervision(
+        rounds,
+        requests=Requests(),
+        manager=ServiceManager(os.environ),
+        reload=reloader.reload,
+    )
     server.start()
+    rounds.start()
     log.info(
         "railwatch-analyzer %s listens on %s", version("railwatch-analyzer"), settings.server.listen
     )
-    # What the imports left is never garbage; rounds make little of it.
-    gc.freeze()
-    analyzer.run(stop)
+    if supervision.begin():
+        supervision.run()
     server.close()
-    source.close()
-    # A look that is under way ends with the process: its thread is a daemon.
-    return 0
+    if rounds.stop(_LAST_ROUND_SECONDS):
+        analyzer.close()
+        return 0
+    # What the round before knew has been saved. The thread cannot be ended, and numerical libraries
+    # may crash where an interpreter that ends takes it away from them.
+    log.info("a round is under way, and is left")
+    logging.shutdown()
+    os._exit(0)
 
 
-def _source(settings: SourceSettings, interval_seconds: float) -> Source:
+def _source_of(analyzer_settings: AnalyzerSettings) -> Source:
+    settings = analyzer_settings.source
     access = Access(headers=_headers(settings.headers_file))
     clock = SystemClock()
     if settings.prometheus is not None:
@@ -174,6 +194,7 @@ def _source(settings: SourceSettings, interval_seconds: float) -> Source:
         )
     nodes = node_names(settings.targets)
     targets = [Target(address, nodes[address]) for address in settings.targets]
+    interval_seconds = analyzer_settings.cycle.interval_seconds
     return ScrapeSource(targets, clock, interval_seconds=interval_seconds, access=access)
 
 

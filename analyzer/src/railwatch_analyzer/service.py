@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 # Resolved findings that the API still answers.
 _REMEMBERED = 1000
 _JSON = "application/json"
+# The longest question has 10 s for its answer, and judging 80,000 links takes seconds.
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Analyzer:
         self._source = source
         self._clock = clock
         self._interval_seconds = interval_seconds
+        # What is to be asked from the next round on, and how often.
+        self._successors: deque[tuple[Source, float]] = deque()
+        self._began_at: float | None = None
         self._state_file = state_file
         self._published = Published(state, Meters(), 5.0, ())
         self._ended: deque[Finding] = deque(maxlen=_REMEMBERED)
@@ -80,11 +85,18 @@ class Analyzer:
         ProcessCollector(registry=self._process)
         self._complaint = ""
 
+    def adopt(self, source: Source, interval_seconds: float) -> None:
+        """Ask *source* from the next round on, and close the one before; what is known stays."""
+        self._successors.append((source, interval_seconds))
+
     def run(self, stop: threading.Event) -> None:
         """Make rounds on a steady cadence until *stop* is set."""
         due = self._clock.monotonic()
         while not stop.is_set():
+            self._follow()
+            self._began_at = self._clock.monotonic()
             self.round()
+            self._began_at = None
             now = self._clock.monotonic()
             # After an overlong round the next one comes at its own time, not in a burst.
             due += (max(now - due, 0.0) // self._interval_seconds + 1.0) * self._interval_seconds
@@ -111,6 +123,30 @@ class Analyzer:
         if self._closeups is not None:
             self._closeups.follow(state)
 
+    def close(self) -> None:
+        """Close what is asked; for the thread that made the rounds, or after it."""
+        self._follow()
+        self._source.close()
+
+    def is_healthy(self) -> bool:
+        """Whether no round has been under way for longer than any should take."""
+        began_at = self._began_at
+        patience = max(_PATIENCE_SECONDS, 3 * self._interval_seconds)
+        return began_at is None or self._clock.monotonic() - began_at < patience
+
+    def is_ready(self) -> bool:
+        """Whether a round was attempted."""
+        meters = self._published.meters
+        return meters.rounds + meters.round_errors > 0
+
+    def status(self) -> str:
+        """Return in a line how things are."""
+        published = self._published
+        return (
+            f"nodes={published.meters.seen} missed={published.meters.missed} "
+            f"firing={len(published.state.standing)} failing={self._complaint or 'none'}"
+        )
+
     def routes(self) -> Mapping[str, Route]:
         """Return path → function for `railwatch.web.Server`."""
         return {
@@ -121,6 +157,12 @@ class Analyzer:
             "/-/ready": self._ready,
             "/": _landing,
         }
+
+    def _follow(self) -> None:
+        """Go over to the source that was adopted last, if there is one."""
+        while self._successors:
+            self._source.close()
+            self._source, self._interval_seconds = self._successors.popleft()
 
     def _publish(
         self, state: State, frame: Frame, fetch_seconds: float, judge_seconds: float
@@ -216,11 +258,12 @@ class Analyzer:
         )
 
     def _healthy(self, _request: Request) -> Response:
+        if not self.is_healthy():
+            return Response(b"a round does not end\n", status=503)
         return Response(b"healthy\n")
 
     def _ready(self, _request: Request) -> Response:
-        meters = self._published.meters
-        if meters.rounds + meters.round_errors == 0:
+        if not self.is_ready():
             return Response(b"no round attempted yet\n", status=503)
         return Response(b"ready\n")
 

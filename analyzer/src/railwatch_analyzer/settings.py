@@ -15,19 +15,27 @@ class SourceSettings:
     """Where frames come from: a Prometheus, or the agents themselves."""
 
     prometheus: str | None = key(
-        None, doc="URL of a Prometheus (or what speaks its API); without it agents are scraped."
+        None,
+        doc="URL of a Prometheus (or what speaks its API); without it agents are scraped.",
+        live=True,
     )
     targets: tuple[str, ...] = key(
-        ("127.0.0.1:9810",), doc="Agents to scrape, `host:port` each; not used with `prometheus`."
+        ("127.0.0.1:9810",),
+        doc="Agents to scrape, `host:port` each; not used with `prometheus`.",
+        live=True,
     )
     matchers: tuple[str, ...] = key(
-        (), doc='Label matchers that every series must satisfy, such as `cluster="a"`.'
+        (), doc='Label matchers that every series must satisfy, such as `cluster="a"`.', live=True
     )
     node_label: str | None = key(
-        None, doc="Label that names the node; by default `instance` without its port does."
+        None,
+        doc="Label that names the node; by default `instance` without its port does.",
+        live=True,
     )
     headers_file: str | None = key(
-        None, doc="File of `Name: value` lines sent with each question, such as a bearer token."
+        None,
+        doc="File of `Name: value` lines sent with each question, such as a bearer token.",
+        live=True,
     )
 
     def __post_init__(self) -> None:
@@ -61,7 +69,9 @@ def _check_target(target: str) -> None:
 class CycleSettings:
     """How often a round is made."""
 
-    interval_seconds: float = key(5.0, doc="Seconds between rounds.", minimum=0.2, maximum=300.0)
+    interval_seconds: float = key(
+        5.0, doc="Seconds between rounds.", minimum=0.2, maximum=300.0, live=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

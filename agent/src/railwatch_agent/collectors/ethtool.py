@@ -41,6 +41,8 @@ class EthtoolCollector:
     ----------
     rails
         Answers with the inventory as it is now.
+    settings
+        Answers with those in force; where they change, the device is opened anew.
     doors
         Those to the kernel by default.
     """
@@ -53,16 +55,16 @@ class EthtoolCollector:
         number: int,
         *,
         rails: Callable[[], tuple[Rail, ...]],
-        settings: EthtoolSettings | None = None,
+        settings: Callable[[], EthtoolSettings] = EthtoolSettings,
         doors: Doors | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._number = number
         self._rails = rails
-        self._settings = EthtoolSettings() if settings is None else settings
+        self._settings = settings
         self._doors = kernel_doors() if doors is None else doors
         self._monotonic = monotonic
-        self._device: tuple[int, str, str | None, str] | None = None
+        self._device: tuple[int, str, str | None, str, EthtoolSettings] | None = None
         self._parts: tuple[Part, ...] = ()
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
@@ -71,16 +73,17 @@ class EthtoolCollector:
         if rail is None or rail.ifindex is None:
             self._device, self._parts = None, ()
             return
-        device = (rail.ifindex, rail.netdev, rail.driver, rail.kind)
+        settings = self._settings()
+        device = (rail.ifindex, rail.netdev, rail.driver, rail.kind, settings)
         if self._device != device:
-            self._device, self._parts = device, self._open(rail, rail.ifindex)
+            self._device, self._parts = device, self._open(rail, rail.ifindex, settings)
         attempts = Attempts()
         for part in self._parts:
             yield from part.samples(rail, attempts)
         yield from attempts.failures()
 
-    def _open(self, rail: Rail, ifindex: int) -> tuple[Part, ...]:
-        doors, settings = self._doors, self._settings
+    def _open(self, rail: Rail, ifindex: int, settings: EthtoolSettings) -> tuple[Part, ...]:
+        doors = self._doors
         pacer = Pacer(rail.netdev, ifindex, self.interval_seconds, self._monotonic)
         # Priorities, and ethtool's FEC, are Ethernet's.
         is_ethernet = rail.kind != Kind.INFINIBAND

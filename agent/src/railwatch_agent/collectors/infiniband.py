@@ -22,7 +22,7 @@ from railwatch_agent.sources.infiniband import (
 from railwatch_agent.sources.rdma_drivers import counted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from railwatch.catalogue.metric import MetricSpec, ReadFailure, Sample
@@ -41,7 +41,7 @@ class InfinibandCollector:
     sysfs
         Where it is mounted.
     allowed
-        Vendor counters to expose as they are, by the names of their files.
+        Answers with the vendor counters to expose as they are, by the names of their files.
     open_counter
         Makes what reads a counter.
     """
@@ -55,7 +55,7 @@ class InfinibandCollector:
         *,
         rails: Callable[[], tuple[Rail, ...]],
         sysfs: Path,
-        allowed: Sequence[str] = (),
+        allowed: Callable[[], Sequence[str]] = tuple,
         open_counter: Callable[[Path], CounterFile] = PortCounter,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,6 +68,9 @@ class InfinibandCollector:
         self._key: tuple[RdmaPort, int | None] | None = None
         self._directory = ""
         self._counters = CounterSet(())
+        # Apart, as the list of names may change, and sums of the others are to go on.
+        self._vendor_names: Sequence[str] = ()
+        self._vendor_counters = CounterSet(())
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield the port's counters; nothing for a rail without RDMA."""
@@ -77,13 +80,20 @@ class InfinibandCollector:
             return
         if self._key != (rail.rdma, rail.ifindex):
             self._directory = str(port_directory(self._sysfs, rail.rdma))
-            series = list(self._enumerate(rail, rail.rdma))
-            self._counters = CounterSet(series, monotonic=self._monotonic)
-            self._key = (rail.rdma, rail.ifindex)
+            self._counters = self._together(self._enumerate(rail, rail.rdma))
+            self._key, self._vendor_names = (rail.rdma, rail.ifindex), ()
+            self._vendor_counters = CounterSet(())
+        if self._vendor_names != (names := self._allowed()):
+            self._vendor_counters = self._together(self._enumerate_vendor(rail.rdma, names))
+            self._vendor_names = names
         if not is_registered(self._directory, rail.rdma):
             self._key = None
             return
         yield from self._counters.read()
+        yield from self._vendor_counters.read()
+
+    def _together(self, series: Iterable[CounterSeries]) -> CounterSet:
+        return CounterSet(list(series), monotonic=self._monotonic)
 
     def _enumerate(self, rail: Rail, port: RdmaPort) -> Iterator[CounterSeries]:
         directory = port_directory(self._sysfs, port)
@@ -92,7 +102,10 @@ class InfinibandCollector:
             files = [self._open(path) for path in paths if path is not None]
             if files:
                 yield self._counted(counted.spec, (*rail.labels, *counted.labels), files)
-        for name in self._allowed:
+
+    def _enumerate_vendor(self, port: RdmaPort, names: Sequence[str]) -> Iterator[CounterSeries]:
+        directory = port_directory(self._sysfs, port)
+        for name in names:
             path = counter_path(directory, f"counters/{name}")
             path = path or counter_path(directory, f"hw_counters/{name}")
             if path is not None:

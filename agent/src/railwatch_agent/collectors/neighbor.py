@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from railwatch.catalogue.metric import ReadFailure, Sample
@@ -41,24 +42,34 @@ log = logging.getLogger(__name__)
 
 
 class NeighborCollector:
-    """Collects all rails; *rails* answers with the inventory as it is now."""
+    """Collects all rails; *rails* answers with the inventory as it is now.
+
+    *ways* answers with the plan and the ears to be asked, None where one is not.
+    """
 
     name = "neighbor"
     interval_seconds = 60.0
 
     def __init__(
-        self, rails: Callable[[], tuple[Rail, ...]], *, file: Plan | None, lldp: Ears | None
+        self,
+        rails: Callable[[], tuple[Rail, ...]],
+        *,
+        ways: Callable[[], tuple[Plan | None, Ears | None]],
     ) -> None:
         self._rails = rails
-        self._file = file
-        self._lldp = lldp
+        self._ways = ways
         self._unavailable = ""
 
     def collect(self) -> Iterator[Sample | ReadFailure]:
         """Yield the neighbours that are known."""
         rails = self._rails()
+        plan, ears = self._ways()
+        looks = {
+            "topology file": partial(self._look_up, plan),
+            "LLDP": partial(self._listen, ears),
+        }
         found: dict[int, Neighbor] = {}
-        for what, look in (("topology file", self._look_up), ("LLDP", self._listen)):
+        for what, look in looks.items():
             try:
                 found |= look([rail for rail in rails if rail.number not in found])
             except SourceError as exc:
@@ -69,8 +80,8 @@ class NeighborCollector:
                 labels = (*rail.labels, neighbor.switch, neighbor.port)
                 yield Sample(RAIL_NEIGHBOR_INFO, labels, 1)
 
-    def _look_up(self, rails: Sequence[Rail]) -> dict[int, Neighbor]:
-        plan = {} if self._file is None else self._file.read()
+    def _look_up(self, file: Plan | None, rails: Sequence[Rail]) -> dict[int, Neighbor]:
+        plan = {} if file is None else file.read()
         names = {rail.number: names_of(rail) for rail in rails}
         # What several are called is nobody's name: the ports of an adapter that is gone.
         count = Counter(name for own in names.values() for name in own)
@@ -81,12 +92,12 @@ class NeighborCollector:
                 found[number] = known[0]
         return found
 
-    def _listen(self, rails: Sequence[Rail]) -> dict[int, Neighbor]:
+    def _listen(self, ears: Ears | None, rails: Sequence[Rail]) -> dict[int, Neighbor]:
         numbers = {name: r.number for r in rails if (name := interface_of(r)) is not None}
-        if self._lldp is None or not numbers:
+        if ears is None or not numbers:
             return {}
         try:
-            heard = self._lldp.read(numbers.keys())
+            heard = ears.read(numbers.keys())
         except LldpUnavailableError as exc:
             if str(exc) != self._unavailable:
                 level = logging.INFO if exc.is_refusal else logging.DEBUG

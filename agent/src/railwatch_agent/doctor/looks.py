@@ -85,10 +85,10 @@ def _collectors(
     settings: AgentSettings, rails: tuple[Rail, ...]
 ) -> Iterator[tuple[Collector, int | None]]:
     disabled = settings.collectors.disable
-    for name, make in node_collectors(settings, lambda: rails).items():
+    for name, make in node_collectors(lambda: settings, lambda: rails).items():
         if name not in disabled:
             yield make(), None
-    for name, make_for in rail_collectors(settings, lambda: rails).items():
+    for name, make_for in rail_collectors(lambda: settings, lambda: rails).items():
         if name not in disabled:
             for rail in rails:
                 yield make_for(rail.number), rail.number

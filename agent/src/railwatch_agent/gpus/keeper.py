@@ -132,14 +132,22 @@ class Keeper:
             self._view_at = now + self._settings.slow_interval_seconds
             self.view = self._seen(now)
 
-    def stop(self) -> None:
-        """Have what was started end, for good; does not wait for it."""
+    def rest(self) -> None:
+        """Have what was started end; `tend` begins anew. Does not wait for it."""
+        now = self._clock.monotonic()
         runs = [self._run, None if self._trial is None else self._trial.run]
-        self._run, self._trial, self._start_at = None, None, math.inf
+        self._run, self._trial, self._start_at = None, None, now
         for run in runs:
             if run is not None:
-                run.kill(self._clock.monotonic())
+                self._processor_seconds += run.processor_seconds
+                run.kill(now)
                 run.child.close()
+                self._left_behind.append(run.child)
+
+    def stop(self) -> None:
+        """Have what was started end, for good; does not wait for it."""
+        self.rest()
+        self._start_at = math.inf
 
     def _begin(self, now: float) -> None:
         self._is_news = True

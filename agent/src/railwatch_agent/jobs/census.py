@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from railwatch_agent.gpus.keeper import NodeView
     from railwatch_agent.inventory import Rail
     from railwatch_agent.jobs.place import JobPlace
-    from railwatch_agent.settings import AgentSettings
+    from railwatch_agent.settings import AgentSettings, JobSettings
+    from railwatch_agent.sources.map_file import MapDirectory
 
 # From the prolog to the first process of a job; containers are fetched meanwhile.
 _STARTING_SECONDS: Final = 300.0
@@ -52,26 +53,22 @@ class _Count:
 class JobCensus:
     """Counts in the thread that calls `look`; any thread may ask for the result.
 
-    *rails* and *gpus* answer with what the node has now.
+    *settings* answers with those in force, *rails* and *gpus* answer with what the node has now.
     """
 
     def __init__(
         self,
-        settings: AgentSettings,
+        settings: Callable[[], AgentSettings],
         *,
         rails: Callable[[], tuple[Rail, ...]],
         gpus: Callable[[], NodeView],
         clock: Clock,
     ) -> None:
-        job, procfs = settings.job, Path(settings.paths.procfs)
-        self._id = job.id
-        self._id_file = None if job.id_file is None else Path(job.id_file)
-        directories = (
-            (job.slurm, lambda path: job_files(path, procfs)),
-            (job.gpu_map_directory, gpu_files),
-        )
-        self._maps = [make(Path(path)) for path, make in directories if path]
-        self._tree = SlurmTree(Path(settings.paths.sysfs, "fs", "cgroup"))
+        procfs = Path(settings().paths.procfs)
+        self._settings = settings
+        self._maps_of: JobSettings | None = None
+        self._maps: list[MapDirectory] = []
+        self._tree = SlurmTree(Path(settings().paths.sysfs, "fs", "cgroup"))
         self._procfs = procfs
         self._rails = rails
         self._gpus = gpus
@@ -113,12 +110,13 @@ class JobCensus:
 
     def _configured(self, failures: list[ReadFailure]) -> str | None:
         """The job of the whole node, None if nobody says that it is one's."""
-        if self._id is not None or self._id_file is None:
-            return self._id
+        named = self._settings().job
+        if named.id is not None or named.id_file is None:
+            return named.id
         try:
-            return read_id(self._id_file)
+            return read_id(Path(named.id_file))
         except SourceError as exc:
-            failures.append(ReadFailure(str(self._id_file), str(exc)))
+            failures.append(ReadFailure(named.id_file, str(exc)))
             return None
 
     def _claims(self, failures: list[ReadFailure]) -> Iterator[Claim]:
@@ -135,12 +133,23 @@ class JobCensus:
 
     def _mapped(self, groups: Mapping[str, Path], failures: list[ReadFailure]) -> Iterator[Claim]:
         self._has_groups |= bool(groups)
+        self._open_maps(self._settings().job)
         for directory in self._maps:
             for claim in directory.read():
                 if isinstance(claim, SourceError):
                     failures.append(ReadFailure(str(directory.directory), str(claim)))
                 elif claim.job_id in groups or self._may_live(claim):
                     yield claim
+
+    def _open_maps(self, named: JobSettings) -> None:
+        if named == self._maps_of:
+            return
+        self._maps_of = named
+        directories = (
+            (named.slurm, lambda path: job_files(path, self._procfs)),
+            (named.gpu_map_directory, gpu_files),
+        )
+        self._maps = [make(Path(path)) for path, make in directories if path]
 
     def _may_live(self, claim: Claim) -> bool:
         """Whether a job without a control group may be there: its epilog may not have run."""
