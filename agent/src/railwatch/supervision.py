@@ -69,7 +69,7 @@ class Supervision:
         self._service.supervise()
         while not self._service.is_ready():
             if self._is_asked_to_stop(_START_SECONDS):
-                self._manager.tell_stopping()
+                self._tell_end()
                 return False
             self._service.supervise()
         self._manager.tell_ready()
@@ -82,6 +82,9 @@ class Supervision:
         gc.freeze()
         while not self._is_asked_to_stop(self._until_next()):
             self._service.supervise()
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         log.info("stopping")
         self._manager.tell_stopping()
 
