@@ -23,6 +23,7 @@ from railwatch_analyzer.frame import (
     FrameBuilder,
     Link,
     column,
+    columns,
 )
 
 _LABELS = {"rail": "0", "device": "mlx5_0"}
@@ -42,8 +43,7 @@ def test_every_family_that_is_fetched_has_a_place() -> None:
     """Rail metrics fill the cells; what an agent says of its windows holds for all its rows."""
     rail = [spec for spec in FETCHED if spec not in (AGENT_WINDOW_END, AGENT_WINDOW_SECONDS)]
 
-    filled = {column(s, k) for s in rail for k in ((*Fault,) if s is RAIL_FAULTS else (None,))}
-    assert filled == set(COLUMNS)
+    assert {name for spec in rail for name in columns(spec)} == set(COLUMNS)
     assert len(COLUMNS) == len(POSITION)
 
 

@@ -16,17 +16,21 @@ from railwatch.catalogue.metric import PREFIX, MetricSpec
 from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
 from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
+    RAIL_CONGESTION,
+    RAIL_CREDIT_WAIT,
     RAIL_FAULTS,
+    RAIL_FEC_CORRECTED_BITS,
+    RAIL_PAUSE_SECONDS,
     RAIL_PRESENT,
     RAIL_QUEUE_DROPS,
     RAIL_QUEUE_OCCUPIED,
     RAIL_RECEIVE_BYTES,
+    RAIL_RECEIVED_BITS,
     RAIL_SPEED,
     RAIL_TRANSMIT_BYTES,
     RAIL_UP,
     RECEIVE_WINDOW,
     TRANSMIT_WINDOW,
-    Fault,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +47,21 @@ def column(spec: MetricSpec, kind: str | None = None) -> str:
     return name if kind is None else f"{name}_{kind}"
 
 
+# Families with one column a kind, and the label that says which.
+KIND_LABEL: Mapping[MetricSpec, str] = {
+    RAIL_FAULTS: "kind",
+    RAIL_CONGESTION: "kind",
+    RAIL_PAUSE_SECONDS: "direction",
+}
+
+
+def columns(spec: MetricSpec) -> tuple[str, ...]:
+    """Names of all columns that hold *spec*."""
+    if spec not in KIND_LABEL:
+        return (column(spec),)
+    return tuple(column(spec, kind) for kind in spec.values)
+
+
 STATE_COLUMNS = tuple(column(s) for s in (RAIL_PRESENT, RAIL_ADMIN_UP, RAIL_UP, RAIL_SPEED))
 WINDOW_COLUMNS = (
     *(column(spec) for spec in TRANSMIT_WINDOW.values()),
@@ -53,7 +72,18 @@ COUNTER_COLUMNS = (
     column(RAIL_TRANSMIT_BYTES),
     column(RAIL_RECEIVE_BYTES),
     column(RAIL_QUEUE_DROPS),
-    *(column(RAIL_FAULTS, kind) for kind in Fault),
+    *(
+        name
+        for spec in (
+            RAIL_FAULTS,
+            RAIL_CONGESTION,
+            RAIL_PAUSE_SECONDS,
+            RAIL_CREDIT_WAIT,
+            RAIL_FEC_CORRECTED_BITS,
+            RAIL_RECEIVED_BITS,
+        )
+        for name in columns(spec)
+    ),
 )
 COLUMNS = (*STATE_COLUMNS, *WINDOW_COLUMNS, *COUNTER_COLUMNS)
 POSITION: Mapping[str, int] = {name: number for number, name in enumerate(COLUMNS)}
@@ -71,6 +101,11 @@ FETCHED: tuple[MetricSpec, ...] = (
     RAIL_RECEIVE_BYTES,
     RAIL_QUEUE_DROPS,
     RAIL_FAULTS,
+    RAIL_CONGESTION,
+    RAIL_PAUSE_SECONDS,
+    RAIL_CREDIT_WAIT,
+    RAIL_FEC_CORRECTED_BITS,
+    RAIL_RECEIVED_BITS,
     AGENT_WINDOW_SECONDS,
     AGENT_WINDOW_END,
 )
@@ -136,7 +171,8 @@ class Frame:
 # Series that name a row, or hold for a whole node, rather than fill a cell.
 JOB_INFO = f"{_RAIL_PREFIX}job_info"
 NEIGHBOR_INFO = f"{_RAIL_PREFIX}neighbor_info"
-_CELLS: Mapping[str, str] = {spec.name: column(spec) for spec in FETCHED if spec is not RAIL_FAULTS}
+_CELLS: Mapping[str, str] = {spec.name: column(spec) for spec in FETCHED}
+_KINDS: Mapping[str, str] = {spec.name: label for spec, label in KIND_LABEL.items()}
 
 
 @dataclass(slots=True)
@@ -170,10 +206,10 @@ class FrameBuilder:
         if name == NEIGHBOR_INFO:
             self._names["switch", link] = labels.get("switch", "")
             return
-        if name == RAIL_FAULTS.name:
-            position = POSITION.get(column(RAIL_FAULTS, labels.get("kind", "")))
-        else:
-            position = POSITION.get(_CELLS.get(name, ""))
+        cell = _CELLS.get(name, "")
+        if name in _KINDS:
+            cell = f"{cell}_{labels.get(_KINDS[name], '')}"
+        position = POSITION.get(cell)
         if position is None:
             return
         row = self._rows.get(link)

@@ -9,8 +9,7 @@ import numpy as np
 
 from railwatch.catalogue.metric import Sample, Scope
 from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
-from railwatch.catalogue.rail import RAIL_FAULTS, Fault
-from railwatch_analyzer.frame import FETCHED, column
+from railwatch_analyzer.frame import FETCHED, KIND_LABEL, column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +33,7 @@ def _rail(frame: Frame, row: int) -> Iterator[Sample]:
     for spec in FETCHED:
         if spec.scope is not Scope.RAIL:
             continue
-        kinds = tuple(Fault) if spec is RAIL_FAULTS else (None,)
+        kinds = spec.values if spec in KIND_LABEL else (None,)
         for kind in kinds:
             value = float(frame[column(spec, kind)][row])
             if not np.isnan(value):
