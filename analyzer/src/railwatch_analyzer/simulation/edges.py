@@ -18,6 +18,7 @@ from railwatch_analyzer.simulation.faults import (
     Loss,
     ReceiveCap,
     SlowGpu,
+    SwitchFault,
     TransmitCap,
     outage_end,
 )
@@ -93,5 +94,9 @@ class Edges:
 
 def edges(simulation: Simulation, job: Job) -> Edges:
     """Return the edges of *job* with the faults of its own nodes."""
-    mine = tuple(fault for fault in simulation.faults if fault.node in job.nodes)
+    mine = tuple(
+        fault
+        for fault in simulation.faults
+        if not isinstance(fault, SwitchFault) and fault.node in job.nodes
+    )
     return Edges(job.nodes, simulation.topology.line_rate, mine)

@@ -13,7 +13,7 @@ import numpy as np
 
 from railwatch.catalogue.rail import Fault as Kind
 from railwatch_analyzer.simulation.faults import Flap, LinkDown, Loss, TransmitCap, downs
-from railwatch_analyzer.simulation.model import Stream, stream
+from railwatch_analyzer.simulation.model import Fidelity, Stream, stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from railwatch_analyzer.simulation.model import Simulation
     from railwatch_analyzer.simulation.nics import Nics
-    from railwatch_analyzer.simulation.traffic import JobTraffic
+    from railwatch_analyzer.simulation.traffic import Traffic
 
 _PACKET_BYTES = 4096.0
 # Packets that overtake each lost one, as the receiver counts them.
@@ -32,23 +32,28 @@ _CAPPED_QUEUE = 0.95
 
 
 class Events:
-    """Draws what happens in each tick from how much was moved in it."""
+    """Draws what happens in each tick from how much was moved in it.
+
+    The signs of caps and loss are drawn only for the paced model: from flows they emerge.
+    """
 
     def __init__(self, simulation: Simulation, nics: Nics) -> None:
         self._simulation = simulation
+        paced = simulation.fidelity is Fidelity.PACED
+        self._faults = simulation.faults if paced else ()
         self._nics = nics
         purposes = (Stream.QUEUE, Stream.RETRANSMIT, Stream.OUT_OF_SEQUENCE)
         self._draws = {purpose: stream(simulation, purpose) for purpose in purposes}
         self._losses = [
             (fault, stream(simulation, Stream.LOSS, number))
-            for number, fault in enumerate(simulation.faults)
+            for number, fault in enumerate(self._faults)
             if isinstance(fault, Loss)
         ]
         links = nics.rate.size
         self._counted = {kind: np.zeros(links) for kind in (Kind.RETRANSMIT, Kind.OUT_OF_SEQUENCE)}
 
     def observe(
-        self, times: NDArray[np.float64], growth: NDArray[np.float64], jobs: Sequence[JobTraffic]
+        self, times: NDArray[np.float64], growth: NDArray[np.float64], jobs: Sequence[Traffic]
     ) -> tuple[NDArray[np.bool_], dict[Kind, NDArray[np.float64]]]:
         """Return whether queues are occupied, and cumulative events by kind; (links, ticks) each.
 
@@ -68,7 +73,7 @@ class Events:
         return queued, {kind: events.get(kind, nothing) for kind in Kind}
 
     def _load(
-        self, times: NDArray[np.float64], growth: NDArray[np.float64], jobs: Sequence[JobTraffic]
+        self, times: NDArray[np.float64], growth: NDArray[np.float64], jobs: Sequence[Traffic]
     ) -> NDArray[np.float64]:
         """What is moved in each tick as a multiple of the healthy job's mean, as *growth*."""
         load = np.zeros_like(growth)
@@ -83,7 +88,7 @@ class Events:
         times: NDArray[np.float64],
         load: NDArray[np.float64],
         sent: NDArray[np.float64],
-        jobs: Sequence[JobTraffic],
+        jobs: Sequence[Traffic],
     ) -> NDArray[np.bool_]:
         """Whether each tick finds the queue occupied.
 
@@ -93,7 +98,7 @@ class Events:
         """
         chance = load * self._nics.queue_occupied[:, None]
         topology = self._simulation.topology
-        for fault in self._simulation.faults:
+        for fault in self._faults:
             if isinstance(fault, TransmitCap):
                 row = topology.row(fault.node, fault.rail)
                 cap = fault.share * topology.line_rate
@@ -119,7 +124,7 @@ class Events:
         times: NDArray[np.float64],
         sent: NDArray[np.float64],
         events: dict[Kind, NDArray[np.float64]],
-        jobs: Sequence[JobTraffic],
+        jobs: Sequence[Traffic],
     ) -> None:
         """Add to *events* what the sender and its ring successor see of lost packets."""
         row = self._simulation.topology.row(fault.node, fault.rail)
@@ -146,13 +151,11 @@ class Events:
         return np.asarray(ticks_first.T)
 
 
-def _runs(traffic: JobTraffic, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _runs(traffic: Traffic, times: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (times >= traffic.job.start) & (times < traffic.job.end)
 
 
-def _wanted(
-    row: int, times: NDArray[np.float64], jobs: Sequence[JobTraffic]
-) -> NDArray[np.float64]:
+def _wanted(row: int, times: NDArray[np.float64], jobs: Sequence[Traffic]) -> NDArray[np.float64]:
     """Rate at which the NIC in *row* would send for its job while that communicates."""
     wanted = np.zeros(times.size)
     for traffic in jobs:

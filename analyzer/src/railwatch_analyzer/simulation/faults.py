@@ -24,10 +24,9 @@ def _check_share(share: float) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFault:
-    """A fault of a node; seconds since the simulation began, `end` None is for good."""
+class TimedFault:
+    """A fault with a beginning; seconds since the simulation began, `end` None is for good."""
 
-    node: str
     start: float
     end: float | None = None
 
@@ -40,6 +39,13 @@ class NodeFault:
         """Whether the fault is there, elementwise."""
         times = np.asarray(seconds)
         return (times >= self.start) & (times < self.stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFault(TimedFault):
+    """A fault of a node."""
+
+    node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,105 @@ class Loss(LinkFault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Downtrain(LinkFault):
+    """The NIC came up at `share` of its rate, both ways, or its PCIe link did.
+
+    A NIC says so in its speed. A PCIe link does not: what it cannot take in time fills the NIC's
+    buffer, which tells the switch to stop.
+    """
+
+    share: float
+    pcie: bool = True
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowReceiver(LinkFault):
+    """The host takes no more than `share` of line rate off the NIC; it sends at full rate."""
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseStorm(LinkFault):
+    """Misconfigured priority flow control: the NIC pauses its switch port this share of time."""
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BitErrors(LinkFault):
+    """The cable: this ratio of the bits that the NIC receives is wrong before FEC.
+
+    FEC corrects nearly all of them up to a limit; what it cannot correct is lost.
+    """
+
+    ratio: float
+
+    def __post_init__(self) -> None:
+        _check_share(self.ratio)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateInput(NodeFault):
+    """Every step of the node begins `seconds` late, as its input is. Nothing else is wrong."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusyHost(NodeFault):
+    """Something else takes `share` of the host's processors: all its rails stutter and are late."""
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchFault(TimedFault):
+    """A fault of a leaf switch, named as in `Topology.switches`."""
+
+    switch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowSwitch(SwitchFault):
+    """Every port of the leaf passes no more than `share` of line rate."""
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Congestion(SwitchFault):
+    """Another job's `flows` want `share` of each uplink of the leaf, in bursts of its own rhythm.
+
+    That job's nodes are not part of the fleet: all that is seen of it is what it leaves.
+    """
+
+    share: float = 1.0
+    flows: int = 2
+    period_seconds: float = 0.37
+    duty: float = 0.6
+
+    def __post_init__(self) -> None:
+        if self.share <= 0 or self.flows < 1 or not 0 < self.duty <= 1 or self.period_seconds <= 0:
+            raise ValueError(f"a competing job needs flows, a share and a rhythm, got {self!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkDown(LinkFault):
     """The link is down from `start` to `end`; the job waits for it, however long."""
 
@@ -122,7 +227,19 @@ class CounterReset(LinkFault):
 
 
 Outage: TypeAlias = LinkDown | Flap
-Fault: TypeAlias = SlowGpu | TransmitCap | ReceiveCap | Loss | LinkDown | Flap | CounterReset
+# What the paced model knows, and what takes flows, queues and pauses to tell apart.
+PacedFault: TypeAlias = SlowGpu | TransmitCap | ReceiveCap | Loss | LinkDown | Flap | CounterReset
+Fault: TypeAlias = (
+    PacedFault
+    | Downtrain
+    | SlowReceiver
+    | PauseStorm
+    | BitErrors
+    | LateInput
+    | BusyHost
+    | SlowSwitch
+    | Congestion
+)
 
 
 def is_down(fault: Outage, times: NDArray[np.float64]) -> NDArray[np.bool_]:

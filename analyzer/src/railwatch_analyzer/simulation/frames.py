@@ -23,6 +23,7 @@ from railwatch.catalogue.rail import (
 )
 from railwatch.windows import window_table
 from railwatch_analyzer.frame import COLUMNS, POSITION, Frame, column
+from railwatch_analyzer.simulation.faults import Downtrain
 from railwatch_analyzer.simulation.samples import Sampler, Samples
 
 if TYPE_CHECKING:
@@ -87,12 +88,13 @@ def _values(
         column(RAIL_ADMIN_UP): np.ones(up.size),
         column(RAIL_UP): up * 1.0,
         # The kernel knows no speed of a link that is down.
-        column(RAIL_SPEED): np.where(up, line_rate, np.nan),
+        column(RAIL_SPEED): np.where(up, _speeds(simulation, float(samples.times[-1])), np.nan),
         column(RAIL_QUEUE_OCCUPIED): samples.queued[:, inside].mean(axis=1),
         column(RAIL_TRANSMIT_BYTES): samples.transmit[:, -1],
         column(RAIL_RECEIVE_BYTES): samples.receive[:, -1],
         column(RAIL_QUEUE_DROPS): np.zeros(up.size),
         **{column(RAIL_FAULTS, kind): count[:, -1] for kind, count in samples.faults.items()},
+        **{name: count[:, -1] for name, count in samples.more.items() if name in POSITION},
     }
     for family, counter in ((TRANSMIT_WINDOW, samples.transmit), (RECEIVE_WINDOW, samples.receive)):
         statistics = _window(samples.times, counter, begin, end, line_rate)
@@ -130,6 +132,16 @@ def _window(
     return dict(zip(("max", "top_decile", "std", "duty"), joined, strict=True))
 
 
+def _speeds(simulation: Simulation, seconds: float) -> NDArray[np.float64]:
+    """Line rate of each link as its driver tells it; of a slow PCIe link it knows nothing."""
+    topology = simulation.topology
+    speeds = np.full(topology.nodes * topology.rails, topology.line_rate)
+    for fault in simulation.faults:
+        if isinstance(fault, Downtrain) and not fault.pcie and fault.holds_at(seconds):
+            speeds[topology.row(fault.node, fault.rail)] *= fault.share
+    return speeds
+
+
 def _job_ids(simulation: Simulation, seconds: float) -> list[str]:
     """The job that owns each row at *seconds*, empty if none does."""
     topology = simulation.topology
@@ -152,6 +164,7 @@ def _last(samples: Samples, ticks: int) -> Samples:
         samples.queued[:, -ticks:],
         samples.up[:, -ticks:],
         {kind: count[:, -ticks:] for kind, count in samples.faults.items()},
+        {name: count[:, -ticks:] for name, count in samples.more.items()},
     )
 
 
@@ -165,5 +178,9 @@ def _joined(one: Samples, other: Samples) -> Samples:
         {
             kind: np.concatenate((count, other.faults[kind]), axis=1)
             for kind, count in one.faults.items()
+        },
+        {
+            name: np.concatenate((count, other.more[name]), axis=1)
+            for name, count in one.more.items()
         },
     )

@@ -29,8 +29,16 @@ class Job:
         a real ring at 400 Gbit/s last microseconds: take 10_000 to see all peaks sink together.
     jitter
         Standard deviation of the compute time from step to step, the same on all nodes; a share.
+    overlap
+        Share of the compute time under which communication is hidden: bytes become ready evenly
+        over the last part of it. Flow model only.
+    rings
+        1, or 2 for a second ring the other way round that carries half of the bytes. Flow model
+        only.
     checkpoint_steps, checkpoint_seconds
         Every so many steps all nodes pause this long; 0 steps is never.
+    gpus_per_node
+        How many GPUs wait when a node waits.
     """
 
     job_id: str
@@ -40,8 +48,11 @@ class Job:
     bytes_per_step: float = 18e9
     chunks_per_step: int = 8
     jitter: float = 0.01
+    overlap: float = 0.0
+    rings: int = 1
     checkpoint_steps: int = 0
     checkpoint_seconds: float = 0.0
+    gpus_per_node: int = 8
     start: float = 0.0
     stop: float | None = None
 
@@ -52,6 +63,8 @@ class Job:
             raise ValueError(f"compute_share must be in [0, 1), got {self.compute_share!r}")
         if self.step_seconds <= 0 or self.bytes_per_step <= 0 or self.chunks_per_step < 1:
             raise ValueError(f"a step needs time, bytes and chunks, got {self!r}")
+        if not 0.0 <= self.overlap < 1.0 or self.rings not in {1, 2}:
+            raise ValueError(f"overlap must be in [0, 1) and rings 1 or 2, got {self!r}")
 
     @property
     def compute_seconds(self) -> float:

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from itertools import combinations
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import numpy as np
 
-from railwatch_analyzer.simulation.faults import Flap, LinkDown, LinkFault
+from railwatch_analyzer.simulation.faults import (
+    Flap,
+    LinkDown,
+    LinkFault,
+    PacedFault,
+    SwitchFault,
+)
 from railwatch_analyzer.simulation.jobs import overlap
 
 if TYPE_CHECKING:
@@ -38,6 +44,12 @@ class Noise:
         Of a node as a whole while its job runs, each node its own; from the namespace lab.
     queue_occupied
         Share of fast samples that find the queue occupied while a job runs; from the same.
+    gusts_per_second, gust_share
+        How often something else takes up to this share of a switch port for half a millisecond,
+        while the job communicates; each NIC has a rate of its own around this mean. Flow model
+        only: what makes healthy queues mark a packet now and then.
+    bit_error_ratio
+        Before FEC, each link its own; flow model only.
     """
 
     rate: float = 0.015
@@ -48,6 +60,9 @@ class Noise:
     retransmits_per_second: Range = (1.0, 2.0)
     out_of_sequence_per_second: Range = (2.0, 10.0)
     queue_occupied: Range = (0.13, 0.18)
+    gusts_per_second: float = 4.0
+    gust_share: float = 0.6
+    bit_error_ratio: Range = (1e-9, 1e-7)
 
 
 # A perfect fleet: for tests of the physics alone.
@@ -59,7 +74,18 @@ SILENT = Noise(
     background_bytes_per_second=0.0,
     retransmits_per_second=(0.0, 0.0),
     out_of_sequence_per_second=(0.0, 0.0),
+    gusts_per_second=0.0,
+    bit_error_ratio=(0.0, 0.0),
 )
+
+
+class Fidelity(StrEnum):
+    """How the traffic of a job is computed."""
+
+    PACED = "paced"
+    """Rings in lockstep: quick enough for thousands of links; byte rates, loss, lost links."""
+    FLOW = "flow"
+    """Flows, queues, ECN, pauses and losses: every counter emerges from the same state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +98,7 @@ class Simulation:
     seed: int = 0
     noise: Noise = field(default_factory=Noise)
     tick_seconds: float = 0.02
+    fidelity: Fidelity = Fidelity.PACED
 
     def __post_init__(self) -> None:
         for job in self.jobs:
@@ -96,6 +123,12 @@ class Simulation:
             )
 
     def _check_fault(self, fault: Fault) -> None:
+        if self.fidelity is Fidelity.PACED and not isinstance(fault, get_args(PacedFault)):
+            raise ValueError(f"the paced model knows nothing of {type(fault).__name__}")
+        if isinstance(fault, SwitchFault):
+            if fault.switch not in self.topology.switches:
+                raise ValueError(f"a fault is on unknown switch {fault.switch!r}")
+            return
         if fault.node not in self.topology.names:
             raise ValueError(f"a fault is on unknown node {fault.node!r}")
         if isinstance(fault, LinkFault) and not 0 <= fault.rail < self.topology.rails:
@@ -119,6 +152,9 @@ class Stream(IntEnum):
     RETRANSMIT = 5
     OUT_OF_SEQUENCE = 6
     LOSS = 7
+    UPLINK = 8
+    GUST = 9
+    COUNT = 10
 
 
 def stream(simulation: Simulation, purpose: Stream, *numbers: int) -> np.random.Generator:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from railwatch_analyzer.simulation.events import Events
+from railwatch_analyzer.simulation.fabric.counters import FlowCounters
+from railwatch_analyzer.simulation.fabric.traffic import FlowTraffic
 from railwatch_analyzer.simulation.faults import (
     CounterReset,
     Flap,
@@ -16,7 +18,7 @@ from railwatch_analyzer.simulation.faults import (
     down_seconds,
     is_down,
 )
-from railwatch_analyzer.simulation.model import Stream, stream
+from railwatch_analyzer.simulation.model import Fidelity, Stream, stream
 from railwatch_analyzer.simulation.nics import nics
 from railwatch_analyzer.simulation.traffic import JobTraffic
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from railwatch.catalogue.rail import Fault as Kind
     from railwatch_analyzer.simulation.model import Simulation
+    from railwatch_analyzer.simulation.traffic import Traffic
 
 # A reading is never shaken past the next one: counters must not fall.
 _MOST_SHAKEN = 0.45
@@ -50,6 +53,8 @@ class Samples:
         Shape (links, ticks), whether the link can carry traffic.
     faults
         Cumulative events by kind, shape (links, ticks) each.
+    more
+        Other counters by the column of a frame, shape (links, ticks) each; flow model only.
     """
 
     times: NDArray[np.float64]
@@ -58,6 +63,7 @@ class Samples:
     queued: NDArray[np.bool_]
     up: NDArray[np.bool_]
     faults: Mapping[Kind, NDArray[np.float64]]
+    more: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class Sampler:
@@ -66,10 +72,14 @@ class Sampler:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._nics = nics(simulation)
-        self._jobs = [
-            JobTraffic(simulation, number, self._nics.rate)
-            for number in range(len(simulation.jobs))
+        numbers = range(len(simulation.jobs))
+        self._flows = [
+            FlowTraffic(simulation, n, self._nics.rate) for n in numbers if _is_flow(simulation)
         ]
+        self._jobs: Sequence[Traffic] = self._flows or [
+            JobTraffic(simulation, n, self._nics.rate) for n in numbers
+        ]
+        self._counters = FlowCounters(simulation) if _is_flow(simulation) else None
         self._shake = [stream(simulation, s) for s in (Stream.TRANSMIT, Stream.RECEIVE)]
         self._events = Events(simulation, self._nics)
         self._resets = _Resets(simulation)
@@ -86,9 +96,19 @@ class Sampler:
         growth = np.diff(moved, axis=2, prepend=self._before)
         self._before = moved[:, :, -1:]
         queued, faults = self._events.observe(times, growth, self._jobs)
+        more: dict[str, NDArray[np.float64]] = {}
+        if self._counters is not None:
+            emerged, events, more = self._counters.read(times, self._flows)
+            queued = queued | emerged
+            faults |= {kind: faults[kind] + count for kind, count in events.items()}
+        self._forget(float(times[-1]))
         transmit, receive = np.floor(moved + self._beside(times))
-        self._resets.apply(times, [transmit, receive, *faults.values()])
-        return Samples(times, transmit, receive, queued, self._up(times), faults)
+        self._resets.apply(times, [transmit, receive, *faults.values(), *more.values()])
+        return Samples(times, transmit, receive, queued, self._up(times), faults, more)
+
+    def _forget(self, now: float) -> None:
+        for traffic in self._jobs:
+            traffic.forget(now - self._simulation.tick_seconds)
 
     def _moved(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bytes that jobs have moved by *times*, shape (2, links, ticks): transmit, receive."""
@@ -100,8 +120,7 @@ class Sampler:
             nodes = np.arange(traffic.rows.shape[1])
             for rail, rows in enumerate(traffic.rows):
                 moved[0, rows] += traffic.sent(rail, nodes, shaken[0][rows])
-                moved[1, rows] += traffic.sent(rail, np.roll(nodes, 1), shaken[1][rows])
-            traffic.forget(float(times[-1]) - self._simulation.tick_seconds)
+                moved[1, rows] += traffic.received(rail, nodes, shaken[1][rows])
         return moved
 
     def _shaken(
@@ -128,6 +147,10 @@ class Sampler:
             if isinstance(fault, LinkDown | Flap):
                 up[self._simulation.topology.row(fault.node, fault.rail)] &= ~is_down(fault, times)
         return up
+
+
+def _is_flow(simulation: Simulation) -> bool:
+    return simulation.fidelity is Fidelity.FLOW
 
 
 class _Resets:

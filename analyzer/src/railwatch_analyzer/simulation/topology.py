@@ -4,21 +4,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from railwatch_analyzer.frame import Link
 
 
+class Layer(StrEnum):
+    """What the links speak, and so which counters they have."""
+
+    ROCE = "roce"
+    """Ethernet: ECN, congestion notifications and pauses."""
+    INFINIBAND = "infiniband"
+    """Credits: a sender without any waits, and counts that it did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """Nodes times rails; `line_rate` in bytes per second and direction (400 Gbit/s)."""
+    """Nodes times rails; `line_rate` in bytes per second and direction (400 Gbit/s).
+
+    Each leaf has `uplinks` of line rate, over which flows to other pods are hashed.
+    """
 
     nodes: int = 16
     rails: int = 8
     line_rate: float = 50e9
     nodes_per_pod: int = 32
+    uplinks: int = 16
+    layer: Layer = Layer.ROCE
 
     def __post_init__(self) -> None:
-        if min(self.nodes, self.rails, self.nodes_per_pod) < 1 or self.line_rate <= 0:
+        counts = (self.nodes, self.rails, self.nodes_per_pod, self.uplinks)
+        if min(counts) < 1 or self.line_rate <= 0:
             raise ValueError(f"a topology needs nodes, rails and a line rate, got {self!r}")
 
     @property

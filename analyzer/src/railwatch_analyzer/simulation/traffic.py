@@ -2,14 +2,14 @@
 """The traffic of one job: its steps, and the bytes of every edge as functions of time.
 
 A step's rings move their chunks in lockstep, so a slow edge sets the pace of its rail and the
-slowest rail the end of the step. This module is the traffic model: a finer one (flows, queues,
-congestion control) replaces it behind `JobTraffic`'s methods.
+slowest rail the end of the step. This is the paced model, for thousands of links; `fabric` has the
+finer one (flows, queues, congestion control) behind the same `Traffic`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,6 +24,33 @@ if TYPE_CHECKING:
 
 # Faults are looked up once a run of chunks; a healthy run lasts at most this long.
 _RUN_SECONDS = 0.05
+
+
+class Traffic(Protocol):
+    """What both models tell of a job's traffic; shapes and limits as in `JobTraffic`."""
+
+    job: Job
+    rows: NDArray[np.intp]
+
+    def advance(self, until: float) -> None:
+        """Generate all steps that begin by *until*."""
+        ...
+
+    def forget(self, before: float) -> None:
+        """Drop the steps that ended by *before*."""
+        ...
+
+    def sent(
+        self, rail: int, nodes: NDArray[np.intp], times: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the bytes that *nodes* have sent on *rail* by *times*, (nodes, ticks)."""
+        ...
+
+    def received(
+        self, rail: int, nodes: NDArray[np.intp], times: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the bytes that *nodes* have received on *rail* by *times*, (nodes, ticks)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +116,20 @@ class JobTraffic:
         while len(self._steps) > 1 and self._steps[0].end <= before:
             del self._steps[0]
 
+    def received(
+        self, rail: int, nodes: NDArray[np.intp], times: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what the edges to *nodes* have moved: nothing is under way."""
+        return self.sent(rail, (nodes - 1) % self.rows.shape[1], times)
+
     def sent(
-        self, rail: int, senders: NDArray[np.intp], times: NDArray[np.float64]
+        self, rail: int, nodes: NDArray[np.intp], times: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the bytes that edges of *rail* have moved by *times*.
 
         Parameters
         ----------
-        senders
+        nodes
             Shape (edges,), positions in the job of the nodes that send.
         times
             Shape (edges, ticks), not later than `advance` went and not before `forget`.
@@ -111,7 +144,7 @@ class JobTraffic:
         times = np.minimum(times, self.job.end)
         begin = np.concatenate([step.begin[:, rail] for step in self._steps])
         run = np.maximum(np.searchsorted(begin, times, side="right") - 1, 0)
-        entry = run * self.rows.shape[1] + senders[:, None]
+        entry = run * self.rows.shape[1] + nodes[:, None]
         first = np.concatenate([step.first[:, rail] for step in self._steps]).take(entry)
         rate = np.concatenate([step.rate[:, rail] for step in self._steps]).take(entry)
         elapsed = np.maximum(times - first, 0.0)
