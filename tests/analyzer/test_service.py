@@ -182,7 +182,7 @@ def test_each_change_of_a_finding_is_told_once(caplog: pytest.LogCaptureFixture)
 
     said = [record.getMessage() for record in caplog.records]
     assert [line.partition(" id=")[0] for line in said] == [
-        f"finding {state} kind=link_down node=n03 rail=0 device=mlx5_0 cause=down"
+        f"finding {state} kind=link_down node=n03 rail=0 device=mlx5_0 job_id=77 cause=down"
         for state in ("firing", "resolved")
     ]
 

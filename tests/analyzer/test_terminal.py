@@ -245,3 +245,29 @@ def test_units_are_said_once_where_they_are_the_same() -> None:
     assert compared(0.0, 1.0, "state", between=" → ") == "down → up"
     assert compared(None, 1e9, "bytes_per_second", between=" → ") == "unknown → 8.00 Gbit/s"
     assert quantity(123.4, "events_per_second") == "123/s"
+
+
+def test_jobs_are_a_line_each_and_those_in_trouble_come_first() -> None:
+    well = {"job_id": "41", "nodes": ["a"], "step_seconds": 0.4, "stragglers": []}
+    bad = {
+        "job_id": "77",
+        "nodes": ["b", "c"],
+        "step_seconds": 0.52,
+        "exposed_communication_ratio": 0.27,
+        "communication_bound": True,
+        "slowdown_ratio": 1.3,
+        "cause": "straggler",
+        "stragglers": [{"node": "c", "kind": "compute"}],
+    }
+    slow = finding(kind="step_slowdown", node="", rail="", device="")
+
+    picture = picture_of(status(fleet()), [slow], {"jobs": [well, bad]})
+
+    shown = [
+        line for line in _text(draw(picture, Size(120, 30)), 120).splitlines() if "job" in line
+    ]
+    assert shown[0].strip().startswith("job 77  2 nodes  step 0.52 s (1.30 times the usual), 27 %")
+    assert shown[0].strip().endswith("communication-bound: straggler, waits for c (compute)")
+    assert shown[1].strip() == "job 41  1 node  step 0.4 s"
+    assert "job 77: straggler" in line(picture)
+    assert picture.findings == ()

@@ -53,7 +53,11 @@ class _View:
 
 def _analyzer(request: BaseHTTPRequestHandler) -> None:
     """Answer as an analyzer that knows a fleet and no findings."""
-    answers = {"/api/v1/links": status(fleet()), "/api/v1/findings": []}
+    answers = {
+        "/api/v1/links": status(fleet()),
+        "/api/v1/findings": [],
+        "/api/v1/jobs": {"jobs": []},
+    }
     answer_with(orjson.dumps(answers[request.path]))(request)
 
 
@@ -81,7 +85,7 @@ def test_a_running_analyzer_is_one_line_without_control_characters(
     out = capsys.readouterr().out
     assert code == 0
     assert out == "14:03:25  12 nodes seen  24 normal  trained\n"
-    assert sorted(server.paths) == ["/api/v1/findings", "/api/v1/links"]
+    assert sorted(server.paths) == ["/api/v1/findings", "/api/v1/jobs", "/api/v1/links"]
 
 
 def test_an_address_where_nobody_listens_is_said_and_is_a_failure_in_the_end(

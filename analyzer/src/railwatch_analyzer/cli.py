@@ -95,7 +95,8 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     text = "judge a recorded trace and write its findings"
     replay = commands.add_parser("replay", help=text, description=text)
     replay.set_defaults(command=_replay)
-    replay.add_argument("rails", type=Path, metavar="RAILS.parquet")
+    replay.add_argument("rails", type=Path, nargs="?", metavar="RAILS.parquet")
+    replay.add_argument("--steps", type=Path, metavar="STEPS.parquet", help="steps of the jobs")
     replay.add_argument("--output", type=Path, required=True, metavar="findings.jsonl")
 
 
@@ -247,7 +248,9 @@ def _state_file(directory: str) -> Path | None:
 def _replay(options: argparse.Namespace) -> int:
     from railwatch_analyzer.replay import replay  # noqa: PLC0415 - pandas and pyarrow load slowly
 
-    findings = replay(options.rails)
+    if options.rails is None and options.steps is None:
+        raise ConfigError("replay: give RAILS.parquet, --steps STEPS.parquet, or both")
+    findings = replay(options.rails, options.steps)
     try:
         with options.output.open("wb") as file:
             for finding in findings:

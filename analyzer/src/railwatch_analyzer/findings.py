@@ -19,6 +19,15 @@ class FindingKind(StrEnum):
 
     LINK_DOWN = "link_down"
     LINK_DEGRADED = "link_degraded"
+    COMMUNICATION_BOUND = "communication_bound"
+    STRAGGLER = "straggler"
+    STEP_SLOWDOWN = "step_slowdown"
+
+
+# What these are about is a job; a link's finding goes on when the link is given to another one.
+OF_JOBS = frozenset(
+    (FindingKind.COMMUNICATION_BOUND, FindingKind.STRAGGLER, FindingKind.STEP_SLOWDOWN)
+)
 
 
 class FindingState(StrEnum):
@@ -40,7 +49,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A link that may be to blame; weights of a finding add up to 1."""
+    """A link that may be to blame, or a node with no rail; weights of a finding add up to 1."""
 
     node: str
     rail: str
@@ -83,7 +92,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a round holds against a link now; it becomes or continues a finding."""
+    """What a round holds against a link or a job now; it becomes or continues a finding.
+
+    The link of a job's claim has no rail; it names the node where one is to blame.
+    """
 
     link: Link
     kind: FindingKind
@@ -92,13 +104,14 @@ class Claim:
     accusation: Accusation
 
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, ...]
 
 
 def key_of(item: Claim | Finding) -> Key:
     """What makes two claims the same finding: where and of which kind."""
     place = item.link if isinstance(item, Claim) else item
-    return (place.node, place.rail, place.device, item.kind)
+    key = (place.node, place.rail, place.device, item.kind)
+    return (*key, item.job_id) if item.kind in OF_JOBS else key
 
 
 def follow(

@@ -32,6 +32,7 @@ from railwatch.catalogue.rail import (
     RECEIVE_WINDOW,
     TRANSMIT_WINDOW,
 )
+from railwatch_analyzer.step_frame import NO_JOBS, JobFrame, JobFrameBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,6 +146,8 @@ class Frame:
         One text a row, empty if unknown.
     missed
         Nodes that should have been seen and were not.
+    jobs
+        The steps of the jobs.
     """
 
     time: float
@@ -157,6 +160,7 @@ class Frame:
     job_id: tuple[str, ...]
     switch: tuple[str, ...]
     missed: tuple[str, ...] = ()
+    jobs: JobFrame = NO_JOBS
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -186,6 +190,7 @@ class FrameBuilder:
     _names: dict[tuple[str, Link], str] = field(default_factory=dict)
     _window_end: dict[str, float] = field(default_factory=dict)
     _window_seconds: list[float] = field(default_factory=list)
+    _jobs: JobFrameBuilder = field(default_factory=JobFrameBuilder)
 
     def add(
         self, node: str, name: str, labels: Mapping[str, str], value: float, sampled_at: float
@@ -198,6 +203,8 @@ class FrameBuilder:
         elif "rail" in labels and "device" in labels:
             self._add_cell(Link(node, labels["rail"], labels["device"]), name, labels, value)
             self._see(Link(node, labels["rail"], labels["device"]), name, sampled_at)
+        else:
+            self._jobs.add(node, name, labels, value, sampled_at)
 
     def _add_cell(self, link: Link, name: str, labels: Mapping[str, str], value: float) -> None:
         if name == JOB_INFO:
@@ -236,4 +243,5 @@ class FrameBuilder:
             job_id=tuple(self._names.get(("job_id", link), "") for link in links),
             switch=tuple(self._names.get(("switch", link), "") for link in links),
             missed=missed,
+            jobs=self._jobs.build(),
         )

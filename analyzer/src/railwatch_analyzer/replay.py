@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 from railwatch_analyzer.round import judge
+from railwatch_analyzer.sources.steps import read_steps
 from railwatch_analyzer.sources.trace import read_trace
 from railwatch_analyzer.state import empty_state
 
@@ -17,16 +19,21 @@ if TYPE_CHECKING:
     from railwatch_analyzer.frame import Frame
 
 
-def replay(rails: Path) -> Iterator[Finding]:
+def replay(rails: Path | None, steps: Path | None = None) -> Iterator[Finding]:
     """Return a line for each change of a finding; one at time t depends on no sample after t.
 
     Raises
     ------
     SourceError
-        If the trace cannot be read.
+        If a trace cannot be read.
     """
     # Read before the first line is asked for: the caller has written nothing yet.
-    return _judged(read_trace(rails))
+    sources = [
+        *([] if rails is None else [read_trace(rails)]),
+        *([] if steps is None else [read_steps(steps)]),
+    ]
+    # Stable: where both have a frame of the same time, rails are heard first.
+    return _judged(heapq.merge(*sources, key=lambda frame: frame.time))
 
 
 def _judged(frames: Iterator[Frame]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from railwatch_analyzer.claims import claims_of
 from railwatch_analyzer.detectors.state import DOWNED, FLAP_SECONDS, Rule, remember_flaps, rulings
 from railwatch_analyzer.findings import Finding, follow
 from railwatch_analyzer.history import collect
+from railwatch_analyzer.jobs.fold import judge_jobs
 from railwatch_analyzer.judgement import judge_window
 from railwatch_analyzer.membership import meet
 from railwatch_analyzer.peers import group_numbers
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 def judge(state: State, frame: Frame) -> tuple[State, list[Finding]]:
     """Return what is known after this round and what has changed; the inputs are left alone."""
+    if not frame.links and frame.jobs.records:
+        # A recorded step says nothing of links, not even that they are missing.
+        return _with_jobs(state, frame)
+    steps = frame
     state = with_links(state, frame.links, frame.time)
     frame = aligned(frame, state.links)
     state = _apply_rules(meet(state, frame), frame)
@@ -36,7 +42,16 @@ def judge(state: State, frame: Frame) -> tuple[State, list[Finding]]:
         state = judge_window(state, window)
     state = replace(state, status=after_silence(state.status, frame.time))
     standing, lines = follow(state.standing, claims_of(state), frame.time)
-    return replace(state, standing=standing), lines
+    state, more = _with_jobs(replace(state, standing=standing), steps)
+    return state, [*lines, *more]
+
+
+def _with_jobs(state: State, frame: Frame) -> tuple[State, list[Finding]]:
+    """Judge the jobs of *frame* by what is known of their links."""
+    degraded = compress(state.links, state.status.degraded)
+    bad = frozenset((*state.ruled, *degraded))
+    jobs, lines = judge_jobs(state.jobs, frame, bad)
+    return replace(state, jobs=jobs), lines
 
 
 def verdicts_of(state: State) -> NDArray[np.int64]:

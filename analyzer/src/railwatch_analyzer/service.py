@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from railwatch.exposition import CONTENT_TYPE, Renderer
 from railwatch.web import Request, Response
 from railwatch_analyzer.findings import FindingState
+from railwatch_analyzer.jobs.publish import job_samples, jobs_view
 from railwatch_analyzer.publish import Meters, link_samples, self_samples
 from railwatch_analyzer.round import judge
 from railwatch_analyzer.sources.errors import SourceError
@@ -153,6 +154,7 @@ class Analyzer:
             "/metrics": self._metrics,
             "/api/v1/findings": self._findings,
             "/api/v1/links": self._links,
+            "/api/v1/jobs": self._jobs,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
             "/": _landing,
@@ -203,12 +205,13 @@ class Analyzer:
     def _tell(self, lines: list[Finding]) -> None:
         for finding in lines:
             log.info(
-                "finding %s kind=%s node=%s rail=%s device=%s cause=%s id=%s",
+                "finding %s kind=%s node=%s rail=%s device=%s job_id=%s cause=%s id=%s",
                 finding.state,
                 finding.kind,
                 finding.node,
                 finding.rail,
                 finding.device,
+                finding.job_id,
                 finding.cause,
                 finding.id,
             )
@@ -222,6 +225,7 @@ class Analyzer:
                 [
                     *self_samples(published.state, published.meters),
                     *link_samples(published.state),
+                    *job_samples(published.state.jobs),
                 ]
             )
         return Response(body + generate_latest(self._process), CONTENT_TYPE)
@@ -229,7 +233,9 @@ class Analyzer:
     def _findings(self, request: Request) -> Response:
         """Newest state of each finding, firing first; `?state=firing` for those alone."""
         published = self._published
-        found = [*published.state.standing.values(), *reversed(published.ended)]
+        state = published.state
+        firing = [*state.standing.values(), *state.jobs.standing.values()]
+        found = [*firing, *reversed(published.ended)]
         wanted = request.query.get("state")
         return _json([self._with_closeup(f) for f in found if wanted in (None, f.state)])
 
@@ -257,6 +263,10 @@ class Analyzer:
             }
         )
 
+    def _jobs(self, _request: Request) -> Response:
+        state = self._published.state
+        return _json({"time": state.time, "jobs": jobs_view(state.jobs)})
+
     def _healthy(self, _request: Request) -> Response:
         if not self.is_healthy():
             return Response(b"a round does not end\n", status=503)
@@ -278,6 +288,7 @@ def _landing(_request: Request) -> Response:
         b"<h1>railwatch analyzer</h1><ul>"
         b"<li><a href=/metrics>metrics</a>"
         b"<li><a href=/api/v1/findings>findings</a>"
-        b"<li><a href=/api/v1/links>links</a></ul>"
+        b"<li><a href=/api/v1/links>links</a>"
+        b"<li><a href=/api/v1/jobs>jobs</a></ul>"
     )
     return Response(body, "text/html; charset=utf-8")

@@ -12,6 +12,7 @@ import numpy as np
 from railwatch_analyzer.baseline import Baseline, no_past
 from railwatch_analyzer.features import FEATURES
 from railwatch_analyzer.history import Collecting, nothing_collected
+from railwatch_analyzer.jobs.state import Jobs
 from railwatch_analyzer.rows import moved, moved_array, places
 from railwatch_analyzer.verdicts import HOLD_SECONDS, Status, no_status
 
@@ -104,7 +105,9 @@ class State:
     accused
         What the strongest window of a standing alarm holds against a link.
     standing
-        Findings that fire.
+        Findings about links that fire.
+    jobs
+        What is known of the jobs.
     """
 
     links: tuple[Link, ...]
@@ -124,6 +127,7 @@ class State:
     down_at: Mapping[Link, float] = field(default_factory=dict)
     accused: Mapping[Link, Accusation] = field(default_factory=dict)
     standing: Mapping[Key, Finding] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 def _no_picture(links: int) -> Picture:

@@ -29,6 +29,7 @@ from railwatch_analyzer.findings import (
     key_of,
 )
 from railwatch_analyzer.frame import Link
+from railwatch_analyzer.jobs import store as jobs_store
 from railwatch_analyzer.state import State, empty_state
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _FORMAT = "railwatch-analyzer-state"
 # Raised when a field changes its meaning; there is no migration, learning takes a minute.
-_VERSION = 1
+_VERSION = 2
 _PARTS = ("roster", "baseline", "status")
 Part = TypeVar("Part")
 
@@ -122,6 +123,8 @@ def _header(state: State) -> dict[str, Any]:
         "flaps": [[asdict(link), times] for link, times in state.flaps.items()],
         "accused": [[asdict(link), asdict(said)] for link, said in state.accused.items()],
         "standing": [finding.as_json() for finding in state.standing.values()],
+        "jobs": jobs_store.as_json(state.jobs),
+        "standing_jobs": [finding.as_json() for finding in state.jobs.standing.values()],
     }
 
 
@@ -136,6 +139,7 @@ def _restored(arrays: dict[str, np.ndarray[Any, Any]]) -> State:
         raise ValueError("links, groups and jobs differ in number")
     empty = empty_state(links)
     findings = [_finding(entry) for entry in header["standing"]]
+    of_jobs = [_finding(entry) for entry in header["standing_jobs"]]
     return replace(
         empty,
         roster=_part(empty.roster, "roster", arrays),
@@ -150,6 +154,7 @@ def _restored(arrays: dict[str, np.ndarray[Any, Any]]) -> State:
         flaps={Link(**link): tuple(times) for link, times in header["flaps"]},
         accused={Link(**link): _accusation(said) for link, said in header["accused"]},
         standing={key_of(finding): finding for finding in findings},
+        jobs=jobs_store.restored(header["jobs"], {key_of(f): f for f in of_jobs}),
     )
 
 

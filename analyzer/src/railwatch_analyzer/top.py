@@ -110,14 +110,19 @@ class Remote:
             reason = f"no railwatch analyzer answers at {self._shown}: {exc}; trying again"
             raise PictureError(reason) from exc
 
-    async def _answers(self) -> tuple[object, object]:
-        status, findings = await asyncio.gather(
-            self._answer("/api/v1/links"), self._answer("/api/v1/findings")
+    async def _answers(self) -> tuple[object, object, object]:
+        status, findings, jobs = await asyncio.gather(
+            self._answer("/api/v1/links"),
+            self._answer("/api/v1/findings"),
+            self._answer("/api/v1/jobs", may_be_missing=True),
         )
-        return status, findings
+        return status, findings, jobs
 
-    async def _answer(self, path: str) -> object:
+    async def _answer(self, path: str, *, may_be_missing: bool = False) -> object:
+        """Return what is at *path*; an analyzer of an older version knows nothing of jobs."""
         answer = await self._client.get(self._base + path, within_seconds=_WITHIN_SECONDS)
+        if may_be_missing and answer.status == 404:
+            return None
         if answer.status != 200:
             raise FetchError(f"it answers {path} with status {answer.status}")
         return orjson.loads(answer.body)

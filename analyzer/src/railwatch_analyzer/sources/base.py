@@ -6,12 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from railwatch_analyzer.frame import FETCHED, JOB_INFO, NEIGHBOR_INFO
+from railwatch_analyzer.step_frame import STEP_FETCHED
 
 if TYPE_CHECKING:
     from railwatch_analyzer.frame import Frame
 
-# Families that fill the cells of a frame or name its rows.
-FETCHED_NAMES = frozenset((*(spec.name for spec in FETCHED), JOB_INFO, NEIGHBOR_INFO))
+# Families that fill the cells of a frame, name its rows, or count a job's steps.
+FETCHED_NAMES = frozenset(
+    (*(spec.name for spec in FETCHED), JOB_INFO, NEIGHBOR_INFO, *STEP_FETCHED)
+)
 # For so long a node that says nothing more counts as missed; then it is no longer expected.
 EXPECTED_SECONDS = 900.0
 

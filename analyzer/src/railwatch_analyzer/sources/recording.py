@@ -16,6 +16,7 @@ import pandas as pd
 from railwatch_analyzer.frame import COLUMNS, COUNTER_COLUMNS, Link
 from railwatch_analyzer.sources.errors import SourceError
 from railwatch_analyzer.sources.node import node_names
+from railwatch_analyzer.sources.parquet import numbers, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +62,13 @@ def read_recording(path: Path) -> Recording:
     SourceError
         If it is not such a table; the message names the column that is at fault.
     """
-    table = _read_table(path)
-    if table.empty:
-        raise SourceError(f"{path}: no samples, the table is empty")
-    seconds = _numbers(path, table, _TIME) / 1000.0
+    table = read_columns(
+        path,
+        required=_REQUIRED,
+        optional=(*_OPTIONAL, *COLUMNS),
+        any_of=(*COUNTER_COLUMNS, *COLUMNS),
+    )
+    seconds = numbers(path, table, _TIME) / 1000.0
     if not np.isfinite(seconds).all():
         raise SourceError(f"{path}: column {_TIME!r} has rows without a value")
     links, number = _links([_identity(path, table, name) for name in _IDENTITY])
@@ -74,51 +78,10 @@ def read_recording(path: Path) -> Recording:
         links=links,
         bounds=np.searchsorted(number[order], np.arange(len(links) + 1)),
         times=seconds[order],
-        columns={name: _numbers(path, table, name)[order] for name in present},
+        columns={name: numbers(path, table, name)[order] for name in present},
         job_id=_text(table, "job_id", order),
         switch=_text(table, "switch", order),
     )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra that the live analyzer does without
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as exc:
-        raise SourceError(
-            f"cannot read {path}: pyarrow is missing, install railwatch-analyzer[offline]"
-        ) from exc
-    try:
-        with path.open("rb") as file:
-            source = parquet.ParquetFile(file)
-            known = source.schema_arrow.names
-            _check_columns(path, known)
-            wanted = [name for name in (*_REQUIRED, *_OPTIONAL, *COLUMNS) if name in known]
-            table: pd.DataFrame = source.read(columns=wanted).to_pandas()
-    except OSError as exc:
-        raise SourceError(f"cannot read {path}: {exc.strerror or _one_line(exc)}") from exc
-    except pa.ArrowException as exc:
-        raise SourceError(f"{path} is not a parquet file: {_one_line(exc)}") from exc
-    return table
-
-
-def _check_columns(path: Path, known: Sequence[str]) -> None:
-    for name in _REQUIRED:
-        if name not in known:
-            raise SourceError(f"{path}: column {name!r} is missing")
-    if not set(COLUMNS) & set(known):
-        raise SourceError(f"{path}: no column of a rail metric, such as {COUNTER_COLUMNS[0]!r}")
-
-
-def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())
-
-
-def _numbers(path: Path, table: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    column = table[name]
-    if not (pd.api.types.is_numeric_dtype(column) or column.isna().all()):
-        raise SourceError(f"{path}: column {name!r} holds {column.dtype}, not numbers")
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _codes(table: pd.DataFrame, name: str) -> Text:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from railwatch_analyzer.terminal.details import details, notes, per_link_table
+from railwatch_analyzer.terminal.jobs import job_lines
 from railwatch_analyzer.terminal.matrix import matrix
 from railwatch_analyzer.terminal.palette import DIM, GLYPHS, STYLES, WARNING, assemble
 from railwatch_analyzer.terminal.wording import learning, nodes, time_of_day
@@ -76,7 +77,7 @@ def _header(picture: Picture, clock: str, trouble: str) -> list[Text]:
         lines.append(Text(trouble, WARNING))
     if picture.complaint:
         lines.append(Text(f"the last round failed: {picture.complaint}", WARNING))
-    return [*lines, Text()]
+    return [*lines, *job_lines(picture.jobs), Text()]
 
 
 def _few(picture: Picture, size: Size) -> list[Text]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from railwatch_analyzer.findings import OF_JOBS
 from railwatch_analyzer.verdicts import Verdict
 
 JsonObject: TypeAlias = Mapping[str, object]
@@ -78,6 +79,25 @@ class FindingPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPicture:
+    """A job as it is now; None is unknown. `waits_for` are nodes and why."""
+
+    job_id: str
+    nodes: int
+    step_seconds: float | None
+    exposed: float | None
+    is_bound: bool
+    slowdown: float | None
+    cause: str
+    waits_for: tuple[tuple[str, str], ...]
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the job is bound, slow or waiting."""
+        return self.is_bound or bool(self.cause) or bool(self.waits_for)
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Everything that one drawing needs.
 
@@ -88,7 +108,7 @@ class Picture:
     complaint
         Why the last round failed; empty if it did not.
     findings
-        Firing ones first, then the resolved, newest first.
+        Those about links: firing ones first, then the resolved, newest first.
     """
 
     time: float
@@ -99,6 +119,7 @@ class Picture:
     nodes_missed: int
     links: tuple[LinkPicture, ...]
     findings: tuple[FindingPicture, ...]
+    jobs: tuple[JobPicture, ...] = ()
 
     def counts(self) -> dict[Verdict, int]:
         """How many links have each verdict, worst first."""
@@ -110,8 +131,8 @@ class Picture:
 NOTHING = Picture(0.0, 0, "", trained=False, nodes_seen=0, nodes_missed=0, links=(), findings=())
 
 
-def picture_of(status: object, findings: object) -> Picture:
-    """Read the two answers.
+def picture_of(status: object, findings: object, jobs: object = None) -> Picture:
+    """Read the answers; *jobs* is None where the analyzer knows of none.
 
     Raises
     ------
@@ -127,7 +148,12 @@ def picture_of(status: object, findings: object) -> Picture:
         nodes_seen=int(_known(about, "nodes_seen")),
         nodes_missed=int(_known(about, "nodes_missed")),
         links=tuple(_link(item) for item in _objects(about.get("links"), "links")),
-        findings=tuple(_finding(item) for item in _objects(findings, "findings")),
+        findings=tuple(
+            _finding(item)
+            for item in _objects(findings, "findings")
+            if item.get("kind") not in OF_JOBS
+        ),
+        jobs=() if jobs is None else _jobs(_object(jobs, "jobs")),
     )
 
 
@@ -155,6 +181,25 @@ def _link(item: JsonObject) -> LinkPicture:
         # An analyzer of an older version does not say.
         learning_seconds=_number(item.get("learning_seconds")) or 0.0,
         note=harmless(item.get("note"), _LONGEST_COMPLAINT),
+    )
+
+
+def _jobs(answer: JsonObject) -> tuple[JobPicture, ...]:
+    return tuple(_job(item) for item in _objects(answer.get("jobs"), "jobs"))
+
+
+def _job(item: JsonObject) -> JobPicture:
+    nodes = item.get("nodes")
+    waits_for = _objects(item.get("stragglers"), "stragglers")
+    return JobPicture(
+        job_id=harmless(item.get("job_id")),
+        nodes=len(nodes) if isinstance(nodes, list) else 0,
+        step_seconds=_number(item.get("step_seconds")),
+        exposed=_number(item.get("exposed_communication_ratio")),
+        is_bound=item.get("communication_bound") is True,
+        slowdown=_number(item.get("slowdown_ratio")),
+        cause=harmless(item.get("cause")),
+        waits_for=tuple((harmless(s.get("node")), harmless(s.get("kind"))) for s in waits_for),
     )
 
 

@@ -167,6 +167,9 @@ def line(picture: Picture) -> str:
     firing = [finding for finding in picture.findings if finding.state == "firing"]
     if firing:
         parts.append(f"worst: {said(worst_first(firing)[0])}")
+    parts += [
+        f"job {job.job_id}: {job.cause or 'waiting'}" for job in picture.jobs if job.is_troubled
+    ]
     return "  ".join(parts)
 
 
