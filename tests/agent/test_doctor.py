@@ -89,9 +89,9 @@ def test_doctor_has_every_collector_that_the_agent_has(tmp_path: Path) -> None:
     settings = _settings(scenario("mlx5_roce", tmp_path))
     known = {*rail_collectors(lambda: settings, tuple), *node_collectors(lambda: settings, tuple)}
 
-    # That of windows reads no source, that of GPUs what another process has asked the driver, and
-    # what names jobs has a check each.
-    assert known == {*COLLECTORS} - {"window", "gpu", "job"}
+    # Those of windows and steps read no source, that of GPUs what another process has asked the
+    # driver, and what names jobs has a check each.
+    assert known == {*COLLECTORS} - {"window", "steps", "gpu", "job"}
 
 
 def test_families_that_came_out_are_told_from_those_that_nothing_keeps(tmp_path: Path) -> None:

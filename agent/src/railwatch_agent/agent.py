@@ -20,6 +20,7 @@ from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.gpu import GpuCollector
 from railwatch_agent.collectors.job import JobCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
+from railwatch_agent.collectors.steps import StepCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.gpus.keeper import Keeper
 from railwatch_agent.gpus.tape import GpuTape
@@ -230,9 +231,17 @@ class Agent:
             window_seconds=settings.sampler.window_seconds,
             clock=self._clock,
         )
+        steps = StepCollector(
+            tape=self._tape,
+            gpu_tape=self._gpu_tape,
+            places=self._census.places,
+            gpus=lambda: self._gpus.view.gpus,
+            sample_seconds=settings.sampler.interval_seconds,
+            clock=self._clock,
+        )
         makers = node_collectors(lambda: self._settings, self.inventory.rails)
         jobs = JobCollector(self._census, self.inventory.rails)
-        return [window, jobs, *(make() for make in makers.values())]
+        return [window, steps, jobs, *(make() for make in makers.values())]
 
     def _rail_collectors(self) -> Iterator[Collector]:
         for rail in self.inventory.rails():

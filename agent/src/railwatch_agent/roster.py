@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which collectors there are, and what each is made of: for the agent, and for its doctor.
 
-All but the window's, which reads nothing but the tape.
+All but those of windows and steps, which read nothing but the tapes.
 """
 
 from __future__ import annotations

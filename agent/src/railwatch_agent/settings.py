@@ -22,6 +22,7 @@ DEFAULT_FILE = Path("/etc/railwatch/agent.toml")
 # What [collectors] disable may name; the command line puts one collector behind each.
 COLLECTORS = (
     "netdev", "infiniband", "ethtool", "pcie", "window", "tcp", "host", "neighbor", "gpu", "job",
+    "steps",
 )  # fmt: skip
 
 # A window of fewer samples has no top decile to speak of.

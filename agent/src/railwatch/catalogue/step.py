@@ -31,7 +31,7 @@ class Unresolved(StrEnum):
     NOISE = "noise"
     """No period explains the traffic well enough."""
     SAMPLING = "sampling"
-    """A step has too few samples."""
+    """A step has too few samples; where there is a period, to be split."""
     SEVERAL_JOBS = "several_jobs"
     """Jobs share the rails."""
     NO_ACTIVITY = "no_activity"
@@ -59,7 +59,8 @@ STEP_COMPUTE = _step(
     "compute_seconds_total",
     MetricType.COUNTER,
     "Time of the steps in which the GPUs computed, whether or not the rails moved bytes. Compute, "
-    "exposed communication, stalled and idle add up to the steps.",
+    "exposed communication, stalled and idle add up to the steps that could be split: a share is one "
+    "of their sum.",
 )
 STEP_COMMUNICATION = _step(
     "communication_seconds_total",
@@ -80,7 +81,7 @@ STEP_STALLED = _step(
 STEP_IDLE = _step(
     "idle_seconds_total",
     MetricType.COUNTER,
-    "Time at the end of the steps in which neither moved before the next step began: input, host.",
+    "Time between steps in which neither moved before the GPUs worked on the next: input, host.",
 )
 STEP_TRANSMIT_BYTES = _step(
     "transmit_bytes_total",
@@ -107,8 +108,8 @@ STEP_SOURCE_INFO = _step(
 STEP_UNRESOLVED = MetricSpec(
     f"{PREFIX}step_unresolved",
     MetricType.GAUGE,
-    "1 for the reason why nothing is inferred of the steps, or (no_activity, lag) why they are not "
-    "split; absent while all is known, and without a job.",
+    "1 for the reason why nothing is inferred of the steps or, where there is a period (no_activity, "
+    "lag, sampling), why they are not split; absent while all is known, and without a job.",
     ("job_id", "reason"),
     Scope.JOB,
 )

@@ -47,9 +47,23 @@ class GpuTape:
 
     def slice(self, gpu: int, since: float) -> GpuSlice:
         """Return the samples of *gpu* taken at *since* or later."""
-        blocks = [np.empty((0, 4)), *self._blocks.copy()]
-        samples = np.concatenate([block[block[:, 0] == gpu, 1:] for block in blocks])
-        # A child may say again what the one before it has said.
-        newest = np.maximum.accumulate(samples[:, 0])
-        is_new = np.diff(newest, prepend=-np.inf) > 0
-        return GpuSlice(*samples[is_new & (samples[:, 0] >= since)].T)
+        return self.slices(since).get(gpu) or GpuSlice(*np.empty((3, 0)))
+
+    def slices(self, since: float) -> dict[int, GpuSlice]:
+        """Return the samples taken at *since* or later, of each GPU that has any."""
+        blocks: list[NDArray[np.float64]] = []
+        for block in reversed(self._blocks.copy()):
+            if len(block) and float(block[:, 1].max()) < since:
+                break
+            blocks.append(block)
+        if not blocks:
+            return {}
+        samples = np.concatenate(blocks[::-1])
+        samples = samples[samples[:, 1] >= since]
+        found: dict[int, GpuSlice] = {}
+        for gpu in np.unique(samples[:, 0]).tolist():
+            times, *values = samples[samples[:, 0] == gpu, 1:].T
+            # A child may say again what the one before it has said.
+            is_new = np.diff(np.maximum.accumulate(times), prepend=-np.inf) > 0
+            found[int(gpu)] = GpuSlice(times[is_new], *(value[is_new] for value in values))
+        return found
