@@ -59,8 +59,8 @@ STEP_COMPUTE = _step(
     "compute_seconds_total",
     MetricType.COUNTER,
     "Time of the steps in which the GPUs computed, whether or not the rails moved bytes. Compute, "
-    "exposed communication, stalled and idle add up to the steps that could be split: a share is one "
-    "of their sum.",
+    "exposed communication, stalled and idle add up to the steps that could be split: shares are "
+    "those of this sum.",
 )
 STEP_COMMUNICATION = _step(
     "communication_seconds_total",
@@ -108,8 +108,8 @@ STEP_SOURCE_INFO = _step(
 STEP_UNRESOLVED = MetricSpec(
     f"{PREFIX}step_unresolved",
     MetricType.GAUGE,
-    "1 for the reason why nothing is inferred of the steps or, where there is a period (no_activity, "
-    "lag, sampling), why they are not split; absent while all is known, and without a job.",
+    "1 for the reason why nothing is inferred of the steps or, where there is a period, why they "
+    "are not split (no_activity, lag, sampling); absent while all is known, and without a job.",
     ("job_id", "reason"),
     Scope.JOB,
 )
