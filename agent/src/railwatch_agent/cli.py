@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import railwatch_agent.single_thread  # noqa: F401 - before what imports numpy
 from railwatch.clock import SystemClock
 from railwatch.exposition import CONTENT_TYPE
 from railwatch.reload import Reloader
