@@ -88,3 +88,12 @@ def test_a_link_leads_the_scripts_nowhere(maps: Path, tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_drains_no_node() -> None:
     assert _run("prolog", Path("/proc/nowhere"), **_JOB) == 0
     assert _run("epilog", Path("/proc/nowhere"), **_JOB) == 0
+
+
+def test_a_directory_in_which_others_may_write_is_left_alone(maps: Path) -> None:
+    """They could put a link where the script, as root, is about to write."""
+    maps.mkdir(parents=True)
+    maps.chmod(0o777)
+
+    assert _run("prolog", maps, **_JOB) == 0
+    assert list(maps.iterdir()) == []

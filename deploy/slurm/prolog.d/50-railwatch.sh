@@ -14,14 +14,27 @@ one_line() {
     printf '%s' "$1" | tr -d '\000-\037\177'
 }
 
+# Whether the directory is this user's, and no other may write in it.
+is_own() {
+    ls -ldn . | {
+        read -r mode _ user _
+        case $mode in
+            ?????-??-*) [ "$user" = "$(id -u)" ] ;;
+            *) return 1 ;;
+        esac
+    }
+}
+
 write_map() {
     case $SLURM_JOB_ID in
         '' | *[!0-9]*) return 1 ;;
     esac
     mkdir -p "$directory" || return 1
-    # What is above may belong to the agent's user: no link of theirs leads this script elsewhere.
+    # What is above may belong to the agent's user: no link of theirs leads this script elsewhere,
+    # and nobody else can put one in the place of its file.
     cd -P "$directory" || return 1
     [ "$(pwd -P)" = "$directory" ] || return 1
+    is_own || return 1
     temporary=$(mktemp ".$SLURM_JOB_ID.XXXXXX") || return 1
     {
         printf 'job_id=%s\n' "$SLURM_JOB_ID"
