@@ -19,6 +19,7 @@ from railwatch.catalogue.node import AGENT_MICROSCOPE_ACTIVE
 from railwatch_agent.collectors.fast import FastReadings
 from railwatch_agent.collectors.gpu import GpuCollector
 from railwatch_agent.collectors.job import JobCollector
+from railwatch_agent.collectors.marker import marker_samples
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.steps import StepCollector
 from railwatch_agent.collectors.window import WindowCollector
@@ -26,12 +27,15 @@ from railwatch_agent.gpus.keeper import Keeper
 from railwatch_agent.gpus.tape import GpuTape
 from railwatch_agent.inventory import Inventory
 from railwatch_agent.jobs.census import JobCensus
+from railwatch_agent.markers.desk import Desk
+from railwatch_agent.markers.listener import Listener
 from railwatch_agent.microscope import Microscope
 from railwatch_agent.numbering import BookFile
 from railwatch_agent.rail_bytes import byte_counters
 from railwatch_agent.roster import node_collectors, rail_collectors
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.snapshot import Snapshot
+from railwatch_agent.sources.marker_socket import MarkerSocket
 from railwatch_agent.sources.nvidia import NvidiaMachine
 from railwatch_agent.sources.nvml.process import ChildProcess
 from railwatch_agent.sources.qdisc import QueueReader
@@ -106,6 +110,17 @@ class Agent:
             gpus=lambda: self._gpus.view,
             clock=clock,
         )
+        self._desk = Desk(
+            identity=self._census.identity,
+            places=self._census.places,
+            tape=self._tape,
+            sample_seconds=lambda: self._sampler.interval_seconds,
+        )
+        self._markers = (
+            Listener(MarkerSocket(Path(settings.steps.socket)), self._desk, clock)
+            if settings.steps.socket
+            else None
+        )
         self._gpu_collector = GpuCollector(
             lambda: self._gpus.view,
             jobs_of=self._census.identity.jobs_of,
@@ -154,6 +169,8 @@ class Agent:
         if not self._is_sampling:
             self._is_sampling = True
             self._sampler.start()
+            if self._markers is not None:
+                self._markers.start()
 
     def adopt(self, settings: AgentSettings) -> None:
         """Go on with *settings*, which differ from those before in what is live."""
@@ -163,6 +180,8 @@ class Agent:
     def stop(self) -> None:
         """Begin nothing any more; threads that hang end with the process."""
         self._workers.stop()
+        if self._markers is not None:
+            self._markers.stop()
         self._sampler.stop()
         self.microscope.stop()
         self._gpus.stop()
@@ -191,6 +210,7 @@ class Agent:
 
     def _live(self) -> Iterator[Sample]:
         yield from self._fast.samples()
+        yield from marker_samples(self._desk)
         yield Sample(AGENT_MICROSCOPE_ACTIVE, (), int(self.microscope.is_looking))
 
     def _tend_gpus(self) -> list[Collector]:

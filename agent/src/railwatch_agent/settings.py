@@ -248,6 +248,16 @@ class JobSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StepSettings:
+    """`[steps]`: how training code tells the agent of its steps."""
+
+    socket: str = key(
+        "/run/railwatch/steps.sock",
+        doc="Datagram socket for step markers, made in a directory that is there; empty: none.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSettings:
     """The whole of `agent.toml`."""
 
@@ -261,6 +271,7 @@ class AgentSettings:
     microscope: MicroscopeSettings = section(MicroscopeSettings, doc="A close look at one rail.")
     gpus: GpuSettings = section(GpuSettings, doc="The GPUs, through NVML.")
     job: JobSettings = section(JobSettings, doc="Which jobs are on the node.")
+    steps: StepSettings = section(StepSettings, doc="Steps of training jobs.")
     collectors: CollectorSettings = section(CollectorSettings, doc="What is left out.")
 
     def __post_init__(self) -> None:

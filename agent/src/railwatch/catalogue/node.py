@@ -3,7 +3,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from railwatch.catalogue.metric import PREFIX, MetricSpec, MetricType, Scope
+
+
+class MarkerOutcome(StrEnum):
+    """What became of a step marker; values of the label `outcome`."""
+
+    ACCEPTED = "accepted"
+    MALFORMED = "malformed"
+    """It could not be understood, or said what cannot be."""
+    DROPPED = "dropped"
+    """It came twice or too late, its job is not known, or there are too many."""
+
 
 HOST_CPU_BUSY = MetricSpec(
     f"{PREFIX}host_cpu_busy_ratio",
@@ -48,9 +61,11 @@ def _agent(
     text: str,
     labels: tuple[str, ...] = (),
     edges: tuple[float, ...] = (),
+    values: tuple[str, ...] = (),
 ) -> MetricSpec:
     scope = Scope.COLLECTOR if labels == ("collector",) else Scope.NODE
-    return MetricSpec(f"{PREFIX}agent_{what}", kind, text, labels, scope, edges=edges)
+    name = f"{PREFIX}agent_{what}"
+    return MetricSpec(name, kind, text, labels, scope, values=values, edges=edges)
 
 
 AGENT_BUILD_INFO = _agent(
@@ -132,6 +147,14 @@ AGENT_NVML_CPU_SECONDS = _agent(
     "nvml_cpu_seconds_total",
     MetricType.COUNTER,
     "CPU time that the processes which ask NVML have used; a part of agent_cpu_seconds_total.",
+)
+AGENT_MARKERS = _agent(
+    "markers_total",
+    MetricType.COUNTER,
+    "Step markers that were read, by what became of them. At most 100 a second are read; of those "
+    "beyond the kernel refuses most, which only their senders know.",
+    ("outcome",),
+    values=tuple(MarkerOutcome),
 )
 AGENT_WINDOW_SECONDS = _agent("window_seconds", MetricType.GAUGE, "Length of the tumbling windows.")
 AGENT_WINDOW_END = _agent(

@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sources say whose job is on the node, and what would open the others."""
+"""Which sources name the jobs of the node, whether these can mark steps, and if not, why."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from railwatch_agent.doctor.checks import Answer, Check
 from railwatch_agent.doctor.findings import Section, Status
 from railwatch_agent.jobs.census import read_id
-from railwatch_agent.sources.access import open_once
+from railwatch_agent.sources.access import can_write_in, open_once
 from railwatch_agent.sources.cgroup import SlurmTree
 from railwatch_agent.sources.claim import Claim
 from railwatch_agent.sources.map_file import gpu_files, job_files
+from railwatch_agent.sources.marker_socket import is_listened_to, read_queue_length
 
 if TYPE_CHECKING:
     from railwatch_agent.settings import AgentSettings, JobSettings
     from railwatch_agent.sources.map_file import MapDirectory
+
+# Of as many as a node's ranks send while a garbage collection or a scrape holds the agent up.
+_QUEUE_LENGTH: Final = 64
 
 
 def job_checks(settings: AgentSettings) -> list[Check]:
@@ -39,6 +43,7 @@ def job_checks(settings: AgentSettings) -> list[Check]:
             slurm, SlurmTree(Path(settings.paths.sysfs, "fs", "cgroup"))
         ),
         "control groups of processes": partial(processes, procfs),
+        "step markers": partial(markers, settings.steps.socket, procfs),
     }
     return [Check(Section.JOBS, what, look) for what, look in looks.items()]
 
@@ -93,3 +98,23 @@ def processes(procfs: Path) -> Answer:
         change = f"mount {procfs} with hidepid=0, or with gid= a group of user {os.geteuid()}"
         return Answer(Status.DENIED, f"those of other users are hidden: {exc.strerror}", change)
     return Answer(Status.OK, "of processes that hold GPUs, and of those that send step markers")
+
+
+def markers(socket: str, procfs: Path) -> Answer:
+    """Say whether training code can send step markers; raises SourceError."""
+    path, key = Path(socket), "[steps] socket"
+    if not socket:
+        return Answer(Status.OFF, "no socket", key)
+    if is_listened_to(path):
+        return Answer(Status.OK, f"an agent listens at {path}")
+    if not path.parent.is_dir():
+        change = f"make it (systemd: RuntimeDirectory=railwatch), or set {key}"
+        return Answer(Status.MISSING, f"{path.parent} is not there", change)
+    if not can_write_in(path.parent):
+        detail = f"user {os.geteuid()} cannot write in {path.parent}"
+        return Answer(Status.DENIED, detail, f"make that user its owner, or set {key}")
+    length = read_queue_length(procfs)
+    if length is not None and length < _QUEUE_LENGTH:
+        detail = f"{path}; while the agent is busy {length} wait, and more are lost"
+        return Answer(Status.OK, detail, f"sysctl net.unix.max_dgram_qlen={_QUEUE_LENGTH}")
+    return Answer(Status.OK, str(path))

@@ -39,11 +39,12 @@ class Identity:
 
     def jobs_of(self, pids: Iterable[int]) -> dict[int, str]:
         """Return the jobs of processes, those left out that belong to none."""
-        found = {pid: self.job_of(pid, owner_of(self._procfs, pid)) for pid in pids}
+        owners = {pid: owner_of(self._procfs, pid) for pid in pids}
+        found = {p: self.known_job(p, uid) or self.word_of(p, uid) for p, uid in owners.items()}
         return {pid: job for pid, job in found.items() if job is not None}
 
-    def job_of(self, pid: int, uid: int | None, word: str = "") -> str | None:
-        """Return the job of the process *pid* of user *uid*, which says that it is *word*."""
+    def known_job(self, pid: int, uid: int | None) -> str | None:
+        """Return the job of the process *pid* of user *uid*, as far as it cannot lie about that."""
         whole_node = self._whole_node()
         if whole_node is not None:
             return whole_node
@@ -51,12 +52,14 @@ class Identity:
         if job is not None:
             return job
         own = [job.job_id for job in self._known() if uid is not None and job.uid == uid]
-        if len(own) == 1:
-            return own[0]
-        claim = environment_of(self._procfs, pid)
-        name = claim.job_id if claim is not None else word
-        return name if name and self._may_be(name, uid) else None
+        return own[0] if len(own) == 1 else None
 
-    def _may_be(self, name: str, uid: int | None) -> bool:
-        """Whether a process of *uid* may call itself that job's."""
-        return all(job.uid == uid for job in self._known() if job.job_id == name)
+    def word_of(self, pid: int, uid: int | None, said: str = "") -> str | None:
+        """Return the job that a process says it is: its environment, or else what it has *said*.
+
+        None if that is another user's.
+        """
+        claim = environment_of(self._procfs, pid)
+        name = said if claim is None else claim.job_id
+        is_others = any(job.uid != uid for job in self._known() if job.job_id == name)
+        return None if is_others or not name else name
