@@ -25,12 +25,17 @@ _TESTS = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Tier:
-    """Folders of tests and what they need of the machine."""
+    """Folders of tests and what they need of the machine.
+
+    Tests that are not `alone` may run beside others of their tier; the rest need the machine to
+    themselves, as they load it, or measure.
+    """
 
     name: str
     folders: tuple[str, ...]
     programs: tuple[str, ...] = ()
     root: bool = False
+    alone: bool = True
 
     def missing(self) -> str | None:
         """What the machine lacks for this tier, or None."""
@@ -44,7 +49,12 @@ class Tier:
 
 _STACK = ("prometheus", "prometheus-alertmanager", "promtool", "amtool")
 TIERS = (
-    Tier("unit", ("agent", "analyzer", "contract", "docs"), programs=("promtool", "amtool")),
+    Tier(
+        "unit",
+        ("agent", "analyzer", "contract", "docs"),
+        programs=("promtool", "amtool"),
+        alone=False,
+    ),
     # Named on the command line only: no machine of CI has a GPU.
     Tier("gpu", ("gpu",)),
     Tier("stack", ("e2e",), programs=_STACK),
@@ -52,6 +62,13 @@ TIERS = (
 )
 
 _left_out = pytest.StashKey[dict[str, tuple[str, int]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test` run what may run side by side, and then what must run alone."""
+    parser.addoption(
+        "--tiers", choices=("beside", "alone"), help="tiers that may run side by side, or the rest"
+    )
 
 
 def _tier_of(item: pytest.Item) -> Tier:
@@ -63,10 +80,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tiers that cannot run here; in CI refuse to."""
     reasons = {tier.name: tier.missing() for tier in TIERS}
     left_out: dict[str, tuple[str, int]] = {}
+    wanted = config.getoption("tiers")
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
         tier = _tier_of(item)
+        if wanted is not None and tier.alone != (wanted == "alone"):
+            dropped.append(item)
+            continue
         reason = reasons[tier.name]
         if reason is None:
             kept.append(item)
