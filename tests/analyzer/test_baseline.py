@@ -150,6 +150,7 @@ def test_spread_is_pooled_over_the_group_and_a_young_link_borrows_it() -> None:
         spread=spread,
         windows=np.array([20, 20, 20, 1, 20]),
         bytes_offset=np.zeros(5),
+        level=np.zeros(5),
     )
 
     pooled = group_spread(baseline, np.array([7, 7, 7, 7, 3]))

@@ -217,8 +217,8 @@ def _with_array(name: str, array: np.ndarray | None) -> Callable[[dict[str, np.n
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(_with_header(version=1), id="an older version"),
-        pytest.param(_with_header(version=3), id="a newer version"),
+        pytest.param(_with_header(version=2), id="an older version"),
+        pytest.param(_with_header(version=4), id="a newer version"),
         pytest.param(_with_header(format="railwatch-agent-state"), id="another program's"),
         pytest.param(_with_header(features=["a"]), id="other features"),
         pytest.param(_with_header(standing=...), id="no findings"),

@@ -58,7 +58,7 @@ def _accusation(
     state: State, row: int, score: NDArray[np.float64], rivals: NDArray[np.int64]
 ) -> Accusation:
     return Accusation(
-        cause=cause_of(state.picture.deviation[row]),
+        cause=cause_of(state.picture.deviation[row], state.sums.lasting[row]),
         score=float(score[row]),
         candidates=_candidates(state, score, rivals),
         evidence=_evidence(state, row),

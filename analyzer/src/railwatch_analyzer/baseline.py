@@ -7,7 +7,7 @@ becomes the new normal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WARM_UP = 8
 # Later a window moves the usual by this share: half of a lasting change in about ten minutes.
 _SLOW = 1 / 180
+# The usual level of bursts follows a change in five minutes, a short pause hardly.
+_LEVEL_SLOW = 1 / 60
+_LEVEL_STEP = 1.0
 # Mean absolute deviation of a normal variable times this is its standard deviation.
 _TO_SIGMA = 1.2533
 # One odd window may move the usual by so many spreads.
@@ -45,12 +48,15 @@ class Baseline:
         Shape (links,): windows learned from.
     bytes_offset
         Shape (links,): log ratio of the link's bytes to its peers'; NaN while unknown.
+    level
+        Shape (links,): log of the burst rate that is usual for it; NaN while unknown.
     """
 
     usual: NDArray[np.float64]
     spread: NDArray[np.float64]
     windows: NDArray[np.int64]
     bytes_offset: NDArray[np.float64]
+    level: NDArray[np.float64]
 
     @property
     def learned(self) -> NDArray[np.bool_]:
@@ -61,7 +67,8 @@ class Baseline:
 def no_past(links: int) -> Baseline:
     """Return the baseline of *links* links that nothing is known of."""
     cells = np.zeros((links, len(FEATURES)))
-    return Baseline(cells, cells, np.zeros(links, dtype=np.int64), np.full(links, np.nan))
+    unknown = np.full(links, np.nan)
+    return Baseline(cells, cells, np.zeros(links, dtype=np.int64), unknown, unknown)
 
 
 def forget(baseline: Baseline, rows: NDArray[np.bool_]) -> Baseline:
@@ -71,6 +78,7 @@ def forget(baseline: Baseline, rows: NDArray[np.bool_]) -> Baseline:
         spread=np.where(rows[:, None], 0.0, baseline.spread),
         windows=np.where(rows, 0, baseline.windows),
         bytes_offset=np.where(rows, np.nan, baseline.bytes_offset),
+        level=np.where(rows, np.nan, baseline.level),
     )
 
 
@@ -107,7 +115,21 @@ def learn(
         ),
         windows=windows,
         bytes_offset=np.where(rows, before + weight[:, 0] * moved, baseline.bytes_offset),
+        level=baseline.level,
     )
+
+
+def learn_level(
+    baseline: Baseline, level: NDArray[np.float64], rows: NDArray[np.bool_]
+) -> Baseline:
+    """Return *baseline* after a window in which *rows* had bursts of this *level*, shape (links,).
+
+    Pauses are learned from too, or a job that has become calmer would pause for ever.
+    """
+    step = np.clip(level - baseline.level, -_LEVEL_STEP, _LEVEL_STEP)
+    weight = np.maximum(1.0 / np.maximum(baseline.windows, 1), _LEVEL_SLOW)
+    after = np.where(np.isnan(baseline.level), level, baseline.level + weight * step)
+    return replace(baseline, level=np.where(rows & np.isfinite(level), after, baseline.level))
 
 
 def accepted_usual(baseline: Baseline) -> NDArray[np.float64]:

@@ -35,6 +35,8 @@ class Cause(StrEnum):
 
 # More of the time than usual with bytes waiting: well above the 13-18 % of healthy bursts.
 _QUEUE_EXCESS = 0.2
+# Bursts that lasted lower by a third of what is worth telling in one window.
+_LASTING = MATERIAL[next(i for i, f in enumerate(FEATURES) if f.kind is Kind.RATE)] / 3.0
 _QUEUE = next(i for i, f in enumerate(FEATURES) if f.kind is Kind.SHARE)
 
 
@@ -103,13 +105,16 @@ def victims(
     return out
 
 
-def cause_of(deviation: NDArray[np.float64]) -> Cause:
+def cause_of(deviation: NDArray[np.float64], lasting: NDArray[np.float64] | None = None) -> Cause:
     """Return the cause that one link's *deviation*, shape (features,), speaks for most.
+
+    Where no window alone says enough, what it deviated by of late (*lasting*) may add up.
 
     Under a cap some packets come out of order too, and lost packets cost a little rate.
     """
     lost = float((deviation[_LOSSES] / MATERIAL[_LOSSES]).max())
     slowed = float((deviation[_RATES] / MATERIAL[_RATES]).max())
     if max(lost, slowed) < 1.0:
-        return Cause.UNKNOWN
+        summed = lasting is not None and bool((lasting[_RATES] >= _LASTING).any())
+        return Cause.BANDWIDTH if summed else Cause.UNKNOWN
     return Cause.LOSS if lost > slowed else Cause.BANDWIDTH

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch_analyzer.features import FEATURES, SIGN, Direction, Kind, levels
-from railwatch_analyzer.peers import peer_medians
+from railwatch_analyzer.peers import group_medians, peer_medians
 from railwatch_analyzer.state import Silence
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _PAUSE_SHARE = 0.02
 # The same where the line rate is unknown, bytes per second.
 _PAUSE_RATE = 1e6
+# A group pauses in a window in which its median burst is below this share of what is usual for it,
+# or in which this share of its links (two at least) are as good as silent.
+_PAUSE_LEVEL = float(np.log(5.0))
+_SILENT_LEVEL = float(np.log(50.0))
+_PAUSE_MEMBERS = 0.1
 # A link that moves this many times fewer or more bytes than it should does other work.
 _OTHER_WORK = float(np.log(2.5))
 # Bytes per second that count as none, so that the ratio of two idle links is 1.
@@ -76,9 +81,10 @@ def compare(state: State, window: Window, groups: NDArray[np.int64]) -> Comparis
     busy = _busy(level, state.roster.speed)
     busy &= ~state.roster.peered | _busy(reference, state.roster.speed)
     other = (np.abs(offset - state.baseline.bytes_offset) > _OTHER_WORK) & state.baseline.learned
+    paused = pausing(burst_level(level), state.baseline.level, groups) & state.roster.peered
     known = np.isfinite(level[:, _BURSTS]).all(axis=1) & (peers >= _LEAST_PEERS)
     silence = np.select(
-        [~known, ~busy, other, ~state.baseline.learned],
+        [~known, ~busy | paused, other, ~state.baseline.learned],
         [Silence.NO_DATA, Silence.IDLE, Silence.OTHER_WORK, Silence.LEARNING],
         Silence.NONE,
     )
@@ -88,6 +94,37 @@ def compare(state: State, window: Window, groups: NDArray[np.int64]) -> Comparis
         residual=SIGN * (level - reference),
         bytes_offset=offset,
         silence=silence.astype(np.int64),
+    )
+
+
+def burst_level(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log burst rate of each link in its busier direction; NaN while unknown."""
+    bursts = level[:, _BURSTS]
+    highest = np.max(np.where(np.isnan(bursts), -np.inf, bursts), axis=1)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def pausing(
+    level: NDArray[np.float64], usual: NDArray[np.float64], groups: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which links belong to a group that pauses, or meets the edge of a pause.
+
+    Some links then have a last burst in the window and some have not, which is nobody's fault.
+
+    Parameters
+    ----------
+    level, usual
+        Shape (links,): log burst rates, NaN is unknown.
+    groups
+        Shape (links,).
+    """
+    drop = usual - level
+    known = np.isfinite(drop)
+    count = np.bincount(groups[known], minlength=int(groups.max(initial=0)) + 1)
+    silent = np.bincount(groups[known & (drop > _SILENT_LEVEL)], minlength=len(count))
+    typical = group_medians(drop, groups)
+    return np.asarray(
+        (typical > _PAUSE_LEVEL) | (silent >= np.maximum(_PAUSE_MEMBERS * count, 2.0))[groups]
     )
 
 

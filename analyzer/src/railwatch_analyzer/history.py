@@ -45,11 +45,14 @@ class Window:
         Shape (links, features), in the features' units (bytes/s, ratio, events/s); NaN is unknown.
     bytes_rate
         Shape (links, 2), transmitted and received bytes per second since the previous window.
+    seconds
+        From one window to the next.
     """
 
     end: float
     values: NDArray[np.float64]
     bytes_rate: NDArray[np.float64]
+    seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ def _close(collecting: Collecting) -> tuple[Collecting, Window]:
         counted=np.where(collecting.fresh[:, None], counters, collecting.counted),
         counted_at=np.where(collecting.fresh, collecting.sampled_at, collecting.counted_at),
     )
-    return after, Window(collecting.end, values, rates[:, _BYTES])
+    return after, Window(collecting.end, values, rates[:, _BYTES], collecting.epoch_seconds)
 
 
 def _rates(

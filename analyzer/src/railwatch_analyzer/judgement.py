@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from railwatch_analyzer.accusations import accusations
-from railwatch_analyzer.baseline import accepted_usual, group_spread, learn
+from railwatch_analyzer.baseline import accepted_usual, group_spread, learn, learn_level
 from railwatch_analyzer.causes import victims
-from railwatch_analyzer.comparison import Comparison, compare
+from railwatch_analyzer.comparison import Comparison, burst_level, compare
+from railwatch_analyzer.detectors.cusum import (
+    Sums,
+    accumulate,
+    beginnings,
+    bounded,
+    shortfalls,
+    summed_scores,
+)
+from railwatch_analyzer.detectors.run_length import calibrated
 from railwatch_analyzer.detectors.shortfall import ShortfallDetector, anomaly_scores
 from railwatch_analyzer.features import (
     FEATURES,
@@ -24,7 +33,7 @@ from railwatch_analyzer.features import (
 )
 from railwatch_analyzer.peers import group_numbers
 from railwatch_analyzer.state import Picture, Silence, State, present
-from railwatch_analyzer.verdicts import ALARM, SUSPICION, after_window
+from railwatch_analyzer.verdicts import ALARM, SUSPICION, Evidence, after_window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
 
 # Windows kept to train on: two minutes at the default window.
 RECENT = 24
+# Windows kept to reckon with chance: ten minutes.
+_HEALTHY = 120
 # Training is repeated so often; its threshold falls by so much at most and rises at once.
 _RETRAIN = 24
 _RELAX = 0.95
@@ -44,36 +55,92 @@ _VICTIM_SCORE = 0.9
 _QUEUE = next(number for number, f in enumerate(FEATURES) if f.kind is Kind.SHARE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a window holds against each link: by itself (`alone`), and added to those before it.
+
+    `score` is the larger of the two, NaN where the window says nothing; `added` what it added to
+    the sums, NaN likewise.
+    """
+
+    seen: Comparison
+    deviation: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    alone: NDArray[np.float64]
+    added: NDArray[np.float64]
+    sums: Sums
+    evidence: Evidence
+    score: NDArray[np.float64]
+
+
 def judge_window(state: State, window: Window) -> State:
     """Return *state* after *window*; a link is scored before it is learned from."""
     groups = group_numbers(state.groups)
-    seen = compare(state, window, groups)
-    deviation = deviations(seen.residual, accepted_usual(state.baseline))
-    spread = group_spread(state.baseline, groups)
-    raw = _scores(state, seen, deviation, spread)
+    case = _case(state, window, groups)
     felt = victims(
-        deviation,
-        raw >= ALARM,
+        np.where((case.alone >= ALARM)[:, None], case.deviation, case.sums.lasting),
+        case.score >= ALARM,
         groups,
-        queue_known=np.isfinite(seen.level[:, _QUEUE]),
-        missed=(state.status.degraded & np.isnan(raw)) | _was_down(state, window.end),
+        queue_known=np.isfinite(case.seen.level[:, _QUEUE]),
+        missed=(state.status.degraded & np.isnan(case.score)) | _was_down(state, window.end),
     )
-    score = np.where(felt, np.minimum(raw, _VICTIM_SCORE), raw)
+    status = after_window(
+        state.status,
+        np.where(felt, np.minimum(case.alone, _VICTIM_SCORE), case.alone),
+        window.end,
+        may_alarm=state.roster.peered,
+        explained=felt,
+        unsure=_unsure(state, case.seen, groups, window.end),
+        evidence=_excused(case.evidence, felt),
+    )
+    before = state.status.degraded
     state = replace(
         state,
         windows=state.windows + 1,
-        status=after_window(
-            state.status,
-            score,
-            window.end,
-            may_alarm=state.roster.peered,
+        sums=bounded(
+            case.sums,
+            state.limits,
             explained=felt,
-            unsure=_unsure(state, seen, groups, window.end),
+            ended=before & ~status.degraded,
+            begun=status.degraded & ~before,
         ),
-        picture=_picture(state, seen, deviation, badness(deviation, spread)),
+        status=status,
+        picture=_picture(state, case),
     )
-    state = replace(state, accused=accusations(state, raw, groups))
-    return _train(_learn(state, seen, raw, groups), groups)
+    state = replace(state, accused=accusations(state, case.score, groups))
+    return _train(_learn(state, case, groups), groups, window.seconds)
+
+
+def _case(state: State, window: Window, groups: NDArray[np.int64]) -> _Case:
+    seen = compare(state, window, groups)
+    deviation = deviations(seen.residual, accepted_usual(state.baseline))
+    spread = group_spread(state.baseline, groups)
+    judged = seen.silence == Silence.NONE
+    added = shortfalls(deviation, spread, state.baseline.windows)
+    sums = accumulate(state.sums, added, deviation, judged, window.end)
+    evidence = Evidence(
+        summed_scores(sums, state.limits), beginnings(sums, state.limits), sums.is_well
+    )
+    alone = _scores(state, seen, deviation, spread)
+    return _Case(
+        seen=seen,
+        deviation=deviation,
+        spread=spread,
+        alone=alone,
+        added=np.where(judged[:, None], added, np.nan),
+        sums=sums,
+        evidence=evidence,
+        score=np.where(np.isnan(alone), np.nan, np.fmax(alone, evidence.score)),
+    )
+
+
+def _excused(evidence: Evidence, felt: NDArray[np.bool_]) -> Evidence:
+    """*evidence* without an alarm of the links that only *felt* another one's fault."""
+    return replace(
+        evidence,
+        score=np.where(felt, np.minimum(evidence.score, _VICTIM_SCORE), evidence.score),
+        is_over=evidence.is_over | felt,
+    )
 
 
 def _scores(
@@ -111,12 +178,8 @@ def _unsure(
     return np.isin(groups, groups[unheard])
 
 
-def _picture(
-    state: State,
-    seen: Comparison,
-    deviation: NDArray[np.float64],
-    bad: NDArray[np.float64],
-) -> Picture:
+def _picture(state: State, case: _Case) -> Picture:
+    seen = case.seen
     judged = (seen.silence == Silence.NONE)[:, None]
     old = state.picture
     # Undoing the sign of the residual gives the level that peers and past lead to expect.
@@ -124,24 +187,23 @@ def _picture(
     return Picture(
         observed=np.where(judged, values_of(seen.level), old.observed),
         expected=np.where(judged, values_of(expected), old.expected),
-        deviation=np.where(judged, deviation, old.deviation),
-        badness=np.where(judged, bad, old.badness),
+        deviation=np.where(judged, case.deviation, old.deviation),
+        badness=np.where(judged, badness(case.deviation, case.spread), old.badness),
         silence=seen.silence,
     )
 
 
-def _learn(
-    state: State, seen: Comparison, raw: NDArray[np.float64], groups: NDArray[np.int64]
-) -> State:
+def _learn(state: State, case: _Case, groups: NDArray[np.int64]) -> State:
     """Learn from the links that were active and are beyond suspicion.
 
-    *raw* are the scores before blame was passed on. Around a fault nobody is an example of health:
-    victims look like culprits, and everybody's yardstick has moved. The window before an alarm
-    may have held its beginning and is taken back.
+    The scores of *case* are those before blame was passed on. Around a fault nobody is an example
+    of health: victims look like culprits, and everybody's yardstick has moved. The window before an
+    alarm may have held its beginning and is taken back.
     """
+    seen = case.seen
     judged = seen.silence == Silence.NONE
     learning = seen.silence == Silence.LEARNING
-    alarmed = (raw >= ALARM) | state.status.degraded | (state.status.pressure > 0)
+    alarmed = (case.score >= ALARM) | state.status.degraded | (state.status.pressure > 0)
     troubled = np.isin(groups, groups[alarmed])
     suspect = judged & (state.status.score >= SUSPICION)
     example = (judged | learning) & ~troubled
@@ -149,19 +211,29 @@ def _learn(
     recent = state.recent
     if recent and troubled.any():
         recent = (*recent[:-1], np.where(troubled[:, None], np.float32(np.nan), recent[-1]))
+    # Links that are suspect by their sums alone belong to health: chance gets that far too, and
+    # limits that never saw it would be too low.
+    normal = np.where((judged & ~troubled)[:, None], case.added, np.nan).astype(np.float16)
     # A newcomer learns in any company: it has no other.
     healthy = (judged & ~troubled & ~suspect) | learning
     return replace(
         state,
-        baseline=learn(state.baseline, seen.residual, seen.bytes_offset, healthy),
+        baseline=learn_level(
+            learn(state.baseline, seen.residual, seen.bytes_offset, healthy),
+            burst_level(seen.level),
+            ~troubled,
+        ),
         recent=(*recent, kept)[-RECENT:],
+        healthy=(*state.healthy, normal)[-_HEALTHY:],
     )
 
 
-def _train(state: State, groups: NDArray[np.int64]) -> State:
+def _train(state: State, groups: NDArray[np.int64], window_seconds: float) -> State:
     due = state.detector is None or state.windows % _RETRAIN == 0
     if not due or not state.baseline.learned.any():
         return state
+    limits = calibrated(np.array(state.healthy), window_seconds, state.limits)
+    state = replace(state, limits=limits)
     rows = _examples(state, groups)
     if len(rows) < _LEAST_ROWS:
         return state

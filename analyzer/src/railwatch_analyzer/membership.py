@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch_analyzer.baseline import forget
+from railwatch_analyzer.detectors.cusum import no_sums
 from railwatch_analyzer.frame import POSITION, Frame
 from railwatch_analyzer.peers import LEAST_GROUP, group_names, group_numbers
+from railwatch_analyzer.rows import moved
 from railwatch_analyzer.state import State, present
 
 if TYPE_CHECKING:
@@ -60,5 +62,11 @@ def _regroup(state: State, groups: tuple[str, ...], now: float) -> State:
     return replace(
         state,
         baseline=forget(state.baseline, changed),
+        sums=moved(
+            state.sums, no_sums(len(changed)), np.where(changed, -1, np.arange(len(changed)))
+        ),
         recent=tuple(np.where(changed[:, None], np.nan, rows) for rows in state.recent),
+        healthy=tuple(
+            np.where(changed[:, None], np.float16(np.nan), rows) for rows in state.healthy
+        ),
     )

@@ -60,6 +60,24 @@ def peer_medians(
     return medians, counts
 
 
+def group_medians(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each row the median of *values*, shape (rows,), over its group, itself included.
+
+    NaN counts for nobody; NaN where a group has no value.
+    """
+    order = np.lexsort((values, groups))
+    ordered, ordered_groups = values[order], groups[order]
+    starts = np.searchsorted(ordered_groups, ordered_groups, side="left")
+    ends = np.searchsorted(ordered_groups, ordered_groups, side="right")
+    known_before = np.concatenate([[0], np.cumsum(np.isfinite(ordered))])
+    known = known_before[ends] - known_before[starts]
+    last = np.maximum(known - 1, 0)
+    middle = (ordered[starts + last // 2] + ordered[starts + (last + 1) // 2]) / 2
+    out = np.empty(len(values))
+    out[order] = np.where(known > 0, middle, np.nan)
+    return out
+
+
 def _column_medians(
     values: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch_analyzer.baseline import Baseline, no_past
+from railwatch_analyzer.detectors.cusum import STREAMS, Sums, no_sums
+from railwatch_analyzer.detectors.run_length import ASSUMED
 from railwatch_analyzer.features import FEATURES
 from railwatch_analyzer.history import Collecting, nothing_collected
 from railwatch_analyzer.jobs.state import Jobs
@@ -96,6 +98,11 @@ class State:
         not healthy.
     detector
         None until trained.
+    healthy
+        What healthy links added to their sums in the last windows, newest last; shape
+        (links, streams), NaN where a link was not healthy.
+    limits
+        Shape (horizons,): sums that alarm.
     ruled
         Links that a state rule holds something against, and what.
     flaps
@@ -118,9 +125,12 @@ class State:
     baseline: Baseline
     status: Status
     picture: Picture
+    sums: Sums
     recent: tuple[NDArray[np.float32], ...] = ()
     windows: int = 0
     detector: ShortfallDetector | None = None
+    healthy: tuple[NDArray[np.float16], ...] = ()
+    limits: NDArray[np.float64] = field(default_factory=ASSUMED.copy)
     time: float = 0.0
     ruled: Mapping[Link, Ruling] = field(default_factory=dict)
     flaps: Mapping[Link, tuple[float, ...]] = field(default_factory=dict)
@@ -153,6 +163,7 @@ def empty_state(links: tuple[Link, ...] = ()) -> State:
         baseline=no_past(size),
         status=no_status(size),
         picture=_no_picture(size),
+        sums=no_sums(size),
     )
 
 
@@ -168,6 +179,7 @@ def with_links(state: State, seen: tuple[Link, ...], now: float) -> State:
     rows = places(links, state.links)
     empty = empty_state(links)
     nothing = np.full((len(links), len(FEATURES)), np.nan, dtype=np.float32)
+    unsaid = np.full((len(links), STREAMS), np.nan, dtype=np.float16)
     return replace(
         state,
         links=links,
@@ -178,7 +190,9 @@ def with_links(state: State, seen: tuple[Link, ...], now: float) -> State:
         baseline=moved(state.baseline, empty.baseline, rows),
         status=moved(state.status, empty.status, rows),
         picture=moved(state.picture, empty.picture, rows),
+        sums=moved(state.sums, empty.sums, rows),
         recent=tuple(moved_array(window, nothing, rows) for window in state.recent),
+        healthy=tuple(moved_array(window, unsaid, rows) for window in state.healthy),
     )
 
 

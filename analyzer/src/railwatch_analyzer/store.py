@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from railwatch_analyzer.detectors.run_length import ASSUMED
 from railwatch_analyzer.detectors.shortfall import ShortfallDetector
 from railwatch_analyzer.detectors.state import Rule, Ruling
 from railwatch_analyzer.features import NAMES
@@ -35,12 +36,14 @@ from railwatch_analyzer.state import State, empty_state
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 log = logging.getLogger(__name__)
 
 _FORMAT = "railwatch-analyzer-state"
 # Raised when a field changes its meaning; there is no migration, learning takes a minute.
-_VERSION = 2
-_PARTS = ("roster", "baseline", "status")
+_VERSION = 3
+_PARTS = ("roster", "baseline", "status", "sums")
 Part = TypeVar("Part")
 
 
@@ -118,6 +121,7 @@ def _header(state: State) -> dict[str, Any]:
         "links": [[link.node, link.rail, link.device] for link in state.links],
         "groups": state.groups,
         "job_id": state.job_id,
+        "limits": state.limits.tolist(),
         "offset": None if state.detector is None else state.detector.offset_,
         "ruled": [[asdict(link), asdict(ruling)] for link, ruling in state.ruled.items()],
         "flaps": [[asdict(link), times] for link, times in state.flaps.items()],
@@ -145,6 +149,8 @@ def _restored(arrays: dict[str, np.ndarray[Any, Any]]) -> State:
         roster=_part(empty.roster, "roster", arrays),
         baseline=_part(empty.baseline, "baseline", arrays),
         status=_part(empty.status, "status", arrays),
+        sums=_part(empty.sums, "sums", arrays),
+        limits=_limits(header["limits"]),
         time=header["time"],
         windows=header["windows"],
         groups=tuple(header["groups"]),
@@ -167,6 +173,13 @@ def _part(empty: Part, name: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Pa
             raise ValueError(f"{name}.{field.name} has shape {array.shape}, {array.dtype}")
         found[field.name] = array
     return replace(empty, **found)  # type: ignore[type-var]  # as above
+
+
+def _limits(said: list[float]) -> NDArray[np.float64]:
+    limits = np.array(said, dtype=np.float64)
+    if limits.shape != ASSUMED.shape or not (limits > 0).all():
+        raise ValueError(f"limits are {said!r}")
+    return limits
 
 
 def _detector(

@@ -67,6 +67,24 @@ class Status:
     onset: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What several windows add up to, a row per link.
+
+    `score` is 1 where that alarms, `since` when it began (Unix seconds), `is_over` where windows
+    of late speak for an end.
+    """
+
+    score: NDArray[np.float64]
+    since: NDArray[np.float64]
+    is_over: NDArray[np.bool_]
+
+
+def no_evidence(links: int) -> Evidence:
+    """Return the evidence of *links* links against which windows add up to nothing."""
+    return Evidence(np.zeros(links), np.full(links, np.nan), np.ones(links, dtype=bool))
+
+
 def no_status(links: int) -> Status:
     """Return the status of *links* links that were never judged."""
     unknown = np.full(links, np.nan)
@@ -80,7 +98,7 @@ def no_status(links: int) -> Status:
     )
 
 
-def after_window(
+def after_window(  # noqa: PLR0913 - each is a fact of the window of its own
     status: Status,
     score: NDArray[np.float64],
     end: float,
@@ -88,6 +106,7 @@ def after_window(
     may_alarm: NDArray[np.bool_],
     explained: NDArray[np.bool_],
     unsure: NDArray[np.bool_],
+    evidence: Evidence | None = None,
 ) -> Status:
     """Return *status* after a window that ended at *end*.
 
@@ -103,7 +122,10 @@ def after_window(
     unsure
         Shape (links,): not all of the group were heard in this window, and who was not may be to
         blame. No single window is enough then.
+    evidence
+        What windows add up to; None is nothing.
     """
+    evidence = no_evidence(len(score)) if evidence is None else evidence
     judged = np.isfinite(score)
     alarming = judged & (score >= ALARM)
     quiet = judged & ((score < SUSPICION) | explained)
@@ -111,15 +133,19 @@ def after_window(
     pressure = status.pressure + np.where(alarming, np.minimum(score, most), 0.0) - quiet
     pressure = np.where(explained, 0.0, np.clip(pressure, 0.0, NEEDED))
     clear = np.where(quiet, status.clear + 1, np.where(judged, 0, status.clear))
-    stands = status.degraded & ~(clear >= CLEAR_WINDOWS)
-    degraded = stands | (may_alarm & alarming & (pressure >= NEEDED))
+    ends = status.degraded & (clear >= CLEAR_WINDOWS) & evidence.is_over
+    stands = status.degraded & ~ends
+    # What was summed up before an end says nothing after it.
+    summed = judged & ~explained & ~ends & (evidence.score >= ALARM)
+    degraded = stands | (may_alarm & ((alarming & (pressure >= NEEDED)) | summed))
     begins = alarming & (status.pressure == 0) & ~status.degraded
     onset = np.where(begins, status.judged_at, status.onset)
+    onset = np.where(summed & ~stands & ~(onset <= evidence.since), evidence.since, onset)
     return Status(
         pressure=np.where(degraded | (clear < CLEAR_WINDOWS), pressure, 0.0),
         clear=clear,
         degraded=degraded,
-        score=np.where(judged, score, status.score),
+        score=np.where(judged, np.fmax(score, evidence.score), status.score),
         judged_at=np.where(judged, end, status.judged_at),
         onset=np.where(degraded | (pressure > 0), onset, np.nan),
     )

@@ -117,15 +117,26 @@ def read_trace(path: Path, *, speed_bytes_per_second: float | None = None) -> It
     SourceError
         At the call, not later, if the file cannot be read.
     """
-    recording = read_recording(path)
+    return recording_frames(read_recording(path), speed_bytes_per_second=speed_bytes_per_second)
+
+
+def recording_frames(
+    recording: Recording,
+    *,
+    speed_bytes_per_second: float | None = None,
+    pace: Pace | None = None,
+) -> Iterator[Frame]:
+    """Return the frames of a *recording* in memory; *pace* is told from its beginning by default.
+
+    A part of a recording has the pace of the whole, or its windows would be other ones.
+    """
     implied = dict.fromkeys(_IMPLIED, 1.0)
     if speed_bytes_per_second is not None:
         implied[_SPEED] = speed_bytes_per_second
-    return _frames(recording, implied)
+    return _frames(recording, implied, trace_pace(recording) if pace is None else pace)
 
 
-def _frames(recording: Recording, implied: Mapping[str, float]) -> Iterator[Frame]:
-    pace = trace_pace(recording)
+def _frames(recording: Recording, implied: Mapping[str, float], pace: Pace) -> Iterator[Frame]:
     window, grace = pace.window_seconds, pace.grace_seconds
     first = window_end_after(float(recording.times.min()), window)
     first += window * max(math.ceil((pace.decided_at - grace - first) / window), 0)
