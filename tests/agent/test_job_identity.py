@@ -95,14 +95,25 @@ def test_processes_that_hold_gpus_say_whose_those_are(tmp_path: Path) -> None:
     node = JobNode(tmp_path)
     node.run(11, f"/{_SCOPE}/job_42/step_0/user/task_0")
     node.run(12, _POD_GROUP)
-    node.run(13, "/user.slice/user-1000.slice/session-3.scope")
+    node.run(13, "/user.slice/user-2.slice/session-3.scope", uid=BOB)
     node.held |= {0: [11], 1: [11, 12], 2: [12], 3: [13, 99]}
 
-    assert [job for job, _, _ in node.series(JOB_INFO)] == ["42", _POD]
+    assert node.series(JOB_INFO) == [("42", str(ALICE), ""), (_POD, "", "")]
     assert node.series(RAIL_JOB_INFO) == [
         *of_rails(node.rails[:1], "42"),
         *of_rails(node.rails[2:3], _POD),
     ]
+
+
+def test_a_user_of_the_node_is_no_user_of_a_pod(tmp_path: Path) -> None:
+    """Pods of all tenants have the same few numbers, and so have people who log in."""
+    node = JobNode(tmp_path)
+    node.run(11, _POD_GROUP)
+    node.run(12, uid=ALICE)
+    node.held[0] = [11]
+    node.readings()
+
+    assert node.census.identity.jobs_of([11, 12]) == {11: _POD}
 
 
 def test_environments_tell_what_control_groups_do_not(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.fakes import FakeClock
-from railwatch_agent.sources import claim, map_file, process
+from railwatch_agent.sources import cgroup, claim, map_file, process
 from railwatch_agent.sources.claim import parse_gpus, plain_name
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.map_file import job_files, parse_gpu_file, parse_job_file
@@ -19,7 +19,7 @@ from railwatch_agent.sources.small_file import read_small
 from railwatch_agent.sources.users import UserNames
 
 
-@pytest.mark.parametrize("module", [claim, map_file, process])
+@pytest.mark.parametrize("module", [cgroup, claim, map_file, process])
 def test_examples_of_the_parsers_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type] # a module
 

@@ -17,7 +17,7 @@ from railwatch.catalogue.metric import ReadFailure
 from railwatch_agent.jobs.identity import Identity
 from railwatch_agent.jobs.job import MOST_JOBS, Job, merge
 from railwatch_agent.jobs.ownership import places_of
-from railwatch_agent.sources.cgroup import SlurmTree, processes_of
+from railwatch_agent.sources.cgroup import SlurmTree, is_pod, processes_of
 from railwatch_agent.sources.claim import Claim, plain_name
 from railwatch_agent.sources.errors import SourceError
 from railwatch_agent.sources.map_file import gpu_files, job_files
@@ -173,7 +173,7 @@ class JobCensus:
         jobs = self.identity.jobs_of({pid for _, pid in held})
         for number, pid in sorted(held):
             if pid in jobs:
-                uid = owner_of(self._procfs, pid)
+                uid = None if is_pod(jobs[pid]) else owner_of(self._procfs, pid)
                 name = "" if uid is None else self._names(uid)
                 yield Claim(jobs[pid], user=name, uid=uid, gpus=frozenset({number}))
                 yield from self._told_by_environment(jobs[pid], pid)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SLURM: Final = re.compile(r"(?:slurmstepd\.scope|/slurm[^/]*/uid_\d+)/job_(\d+)(?:/|$)")
 # The kubelet: …-pod0a1b_….slice, or /kubepods/burstable/pod0a1b-…
 _POD: Final = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
+_POD_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SESSIONS: Final = "/user.slice/"
 _TREES: Final = (
     "system.slice/*slurmstepd.scope/job_*",
@@ -47,6 +48,15 @@ def parse_job(text: str) -> str | None:
             if found is not None:
                 return found[1].replace("_", "-")
     return None
+
+
+def is_pod(job: str) -> bool:
+    """Whether a job's name is a pod's: users within it are not those of the node.
+
+    >>> is_pod("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"), is_pod("42")
+    (True, False)
+    """
+    return _POD_ID.fullmatch(job) is not None
 
 
 def job_of_process(procfs: Path, pid: int) -> str | None:
