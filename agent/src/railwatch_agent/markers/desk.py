@@ -31,6 +31,8 @@ FORGET_SECONDS: Final = 600.0
 _MOST_WORDS: Final = 4
 # A process's job is looked up again after this: its number may be another's by then.
 _KNOWN_SECONDS: Final = 10.0
+# A job that has just begun is not known yet.
+_UNKNOWN_SECONDS: Final = 2.0
 _MOST_SENDERS: Final = 256
 # What looking a sender up costs, in datagrams.
 _LOOKUP_COST: Final = 4
@@ -117,24 +119,25 @@ class Desk:
             self._senders.clear()
         job = self._identity.known_job(datagram.pid, datagram.uid)
         name = job or self._identity.word_of(datagram.pid, datagram.uid, word)
-        sender = _Sender(name, job is None, now + _KNOWN_SECONDS)
+        held = _UNKNOWN_SECONDS if job is None else _KNOWN_SECONDS
+        sender = _Sender(name, job is None, now + held)
         self._senders[key] = sender
         return 1 + _LOOKUP_COST, sender
 
     def _account(self, sender: _Sender, uid: int) -> Account | None:
         if sender.job_id is None:
             return None
+        owner = uid if sender.is_word else None
         account = self._accounts.get(sender.job_id)
-        words = sum(other.uid is not None for other in self._accounts.values())
-        if account is not None and account.uid in ({uid} if sender.is_word else {None}):
+        if account is not None and account.uid == owner:
             return account
-        if sender.is_word:
-            if account is not None or words >= _MOST_WORDS:
-                return None
-        elif account is None and len(self._accounts) - words >= MOST_JOBS:
+        if account is not None and sender.is_word:
+            # It is another user's, or a job's that is better known.
             return None
-        account = Account(sender.job_id, uid if sender.is_word else None)
-        self._accounts[sender.job_id] = account
+        alike = sum((a.uid is not None) == sender.is_word for a in self._accounts.values())
+        if alike >= (_MOST_WORDS if sender.is_word else MOST_JOBS):
+            return None
+        self._accounts[sender.job_id] = account = Account(sender.job_id, owner)
         return account
 
     def _sent(self, job_id: str, spans: Sequence[tuple[float, float]]) -> list[float]:
