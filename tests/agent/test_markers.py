@@ -2,7 +2,6 @@
 
 import doctest
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.job_node import ALICE, BOB, JobNode
-from agent.readings import values
-from railwatch.catalogue.metric import Distribution, MetricSpec, Sample
-from railwatch.catalogue.node import AGENT_MARKERS, MarkerOutcome
+from agent.job_node import ALICE, BOB
+from agent.marked_jobs import MarkedJobs
+from railwatch.catalogue.node import MarkerOutcome
 from railwatch.catalogue.step import (
     STEP_COMMUNICATION,
     STEP_COMPUTE,
@@ -25,88 +23,22 @@ from railwatch.catalogue.step import (
     STEP_STALLED,
     STEP_TRANSMIT_BYTES,
 )
-from railwatch_agent.collectors.marker import marker_samples
 from railwatch_agent.jobs.job import MOST_JOBS
 from railwatch_agent.markers import marker as marker_module
 from railwatch_agent.markers.budget import Budget
-from railwatch_agent.markers.desk import FORGET_SECONDS, Desk
+from railwatch_agent.markers.desk import FORGET_SECONDS
 from railwatch_agent.markers.gathering import Gathering
 from railwatch_agent.markers.marker import Marker, parse_marker
 from railwatch_agent.sources.marker_socket import Datagram
-from railwatch_agent.tape import Tape
 
 _SCOPE = "/system.slice/slurmstepd.scope"
 _SECONDS = st.floats(min_value=0.0, max_value=60.0)
 
 
-class _Jobs:
-    """A node with jobs, a desk, and a tape on which each rail sends 1000 bytes a second."""
-
-    def __init__(self, root: Path, **job: str) -> None:
-        self.node = JobNode(root, **job)
-        self.now = 1000.0
-        self.tape = Tape(6000)
-        self.written = 0
-        self.desk = Desk(
-            identity=self.node.census.identity,
-            places=self.node.census.places,
-            tape=self.tape,
-            sample_seconds=lambda: 0.02,
-        )
-
-    def send(self, text: str | bytes, pid: int = 11, uid: int = ALICE) -> int:
-        """Have a process send a datagram now; return its cost."""
-        data = text.encode() if isinstance(text, str) else text
-        return self.desk.take(Datagram(data, pid, uid, is_truncated=False), self.now)
-
-    def step(self, number: int, seconds: float = 1.0, more: str = "", **sender: int) -> None:
-        """Have a step end now."""
-        start = self.now - seconds
-        self.send(f"rank=0 step={number} start={start} end={self.now} {more}", **sender)
-
-    def steps(self, numbers: Sequence[int], more: str = "", **sender: int) -> None:
-        """Have steps of a second follow each other."""
-        for number in numbers:
-            self.pass_time(1.0)
-            self.step(number, more=more, **sender)
-
-    def pass_time(self, seconds: float) -> None:
-        """Have time pass, and rails send."""
-        self.now += seconds
-        self.node.clock.advance(seconds)
-        while self.written < 50 * (self.now - 990.0):
-            time = 990.0 + self.written / 50
-            for rail in self.node.rails:
-                self.tape.track(rail.number).append(time, 0.0, 20.0 * self.written)
-            self.written += 1
-
-    def samples(self) -> list[Sample]:
-        """Settle, and return what would be exposed."""
-        self.desk.settle(self.now)
-        return list(marker_samples(self.desk))
-
-    def total(self, spec: MetricSpec, job: str = "a") -> float | None:
-        """Return a total of a job's steps; of a summary the sum."""
-        found = [s.value for s in self.samples() if s.spec is spec and s.labels[:1] == (job,)]
-        if not found:
-            return None
-        return found[0].sum if isinstance(found[0], Distribution) else found[0]
-
-    def count(self, job: str = "a") -> int:
-        """Return how many steps of a job are counted."""
-        found = [s.value for s in self.samples() if s.spec is STEP_SECONDS and job in s.labels]
-        return sum(held.count for held in found if isinstance(held, Distribution))
-
-    def outcomes(self) -> tuple[object, ...]:
-        """Return how many were accepted, malformed and dropped."""
-        counted = values(list(marker_samples(self.desk)), AGENT_MARKERS)
-        return tuple(counted[outcome,] for outcome in MarkerOutcome)
-
-
 @pytest.fixture
-def jobs(tmp_path: Path) -> _Jobs:
+def jobs(tmp_path: Path) -> MarkedJobs:
     """A node that is one job's, as configuration says."""
-    jobs = _Jobs(tmp_path, id="a")
+    jobs = MarkedJobs(tmp_path, id="a")
     jobs.node.readings()
     return jobs
 
@@ -155,7 +87,7 @@ def test_any_bytes_are_a_marker_or_a_value_error(data: bytes) -> None:
     ],
 )
 def test_what_cannot_be_is_malformed_and_counts_nowhere_else(
-    jobs: _Jobs, text: str | bytes
+    jobs: MarkedJobs, text: str | bytes
 ) -> None:
     jobs.send(text)
 
@@ -163,7 +95,7 @@ def test_what_cannot_be_is_malformed_and_counts_nowhere_else(
     assert len(jobs.samples()) == len(MarkerOutcome)
 
 
-def test_a_datagram_that_was_cut_is_malformed(jobs: _Jobs) -> None:
+def test_a_datagram_that_was_cut_is_malformed(jobs: MarkedJobs) -> None:
     cut = Datagram(b"rank=0 step=1 start=998 end=999", 11, ALICE, is_truncated=True)
     jobs.desk.take(cut, jobs.now)
 
@@ -225,7 +157,7 @@ def test_no_second_counts_twice_whatever_is_sent(
     assert all(one.end <= two.start for one, two in pairwise(steps))
 
 
-def test_totals_are_what_the_ranks_say_and_what_the_rails_sent(jobs: _Jobs) -> None:
+def test_totals_are_what_the_ranks_say_and_what_the_rails_sent(jobs: MarkedJobs) -> None:
     """Four rails send 1000 bytes a second each; the last step counts once nothing follows."""
     jobs.steps(range(10), "compute=0.5 exposed=0.3")
     jobs.pass_time(11.0)
@@ -239,7 +171,7 @@ def test_totals_are_what_the_ranks_say_and_what_the_rails_sent(jobs: _Jobs) -> N
     assert jobs.outcomes() == (10, 0, 0)
 
 
-def test_parts_that_come_to_more_than_the_step_are_cut(jobs: _Jobs) -> None:
+def test_parts_that_come_to_more_than_the_step_are_cut(jobs: MarkedJobs) -> None:
     """Compute, exposed, stalled and idle add up to the steps, whatever somebody says."""
     jobs.steps(range(10), "compute=0.9 exposed=0.4 communication=7")
     jobs.pass_time(11.0)
@@ -250,7 +182,7 @@ def test_parts_that_come_to_more_than_the_step_are_cut(jobs: _Jobs) -> None:
     assert jobs.total(STEP_COMMUNICATION) == pytest.approx(10.0)
 
 
-def test_what_nobody_says_has_no_series(jobs: _Jobs) -> None:
+def test_what_nobody_says_has_no_series(jobs: MarkedJobs) -> None:
     jobs.steps(range(10))
     specs = {sample.spec for sample in jobs.samples()}
 
@@ -258,7 +190,7 @@ def test_what_nobody_says_has_no_series(jobs: _Jobs) -> None:
     assert not {STEP_COMPUTE, STEP_EXPOSED, STEP_STALLED, STEP_IDLE, STEP_SOURCE_INFO} & specs
 
 
-def test_a_short_gap_is_idle_and_a_long_one_is_a_pause(jobs: _Jobs) -> None:
+def test_a_short_gap_is_idle_and_a_long_one_is_a_pause(jobs: MarkedJobs) -> None:
     for number in range(6):
         jobs.pass_time(1.25)
         jobs.step(number)
@@ -274,7 +206,7 @@ def test_a_short_gap_is_idle_and_a_long_one_is_a_pause(jobs: _Jobs) -> None:
     assert jobs.total(STEP_PERIOD) == pytest.approx(1.25)
 
 
-def test_steps_that_come_twice_late_or_out_of_order_count_once(jobs: _Jobs) -> None:
+def test_steps_that_come_twice_late_or_out_of_order_count_once(jobs: MarkedJobs) -> None:
     for number, at in ((0, 1.0), (2, 3.0), (1, 2.0), (1, 2.0), (3, 4.0), (0, 1.0), (4, 5.0)):
         jobs.send(f"rank=0 step={number} start={990 + at} end={991 + at}")
     jobs.pass_time(20.0)
@@ -283,7 +215,7 @@ def test_steps_that_come_twice_late_or_out_of_order_count_once(jobs: _Jobs) -> N
     assert jobs.outcomes() == (5, 0, 2)
 
 
-def test_a_job_that_begins_anew_goes_on_counting(jobs: _Jobs) -> None:
+def test_a_job_that_begins_anew_goes_on_counting(jobs: MarkedJobs) -> None:
     jobs.steps(range(5))
     jobs.pass_time(20.0)
     jobs.steps([*range(5), *range(2, 6)])
@@ -292,13 +224,13 @@ def test_a_job_that_begins_anew_goes_on_counting(jobs: _Jobs) -> None:
     assert (jobs.count(), jobs.total(STEP_SECONDS)) == (14, pytest.approx(14.0))
 
 
-def test_markers_of_long_ago_are_dropped(jobs: _Jobs) -> None:
+def test_markers_of_long_ago_are_dropped(jobs: MarkedJobs) -> None:
     jobs.send("rank=0 step=0 start=1 end=2")
 
     assert jobs.outcomes() == (0, 0, 1)
 
 
-def test_series_go_ten_minutes_after_the_last_step(jobs: _Jobs) -> None:
+def test_series_go_ten_minutes_after_the_last_step(jobs: MarkedJobs) -> None:
     jobs.steps(range(4))
     counts = []
     for _ in range(2):
@@ -309,7 +241,7 @@ def test_series_go_ten_minutes_after_the_last_step(jobs: _Jobs) -> None:
 
 
 def test_a_sender_cannot_write_into_the_series_of_another_job(tmp_path: Path) -> None:
-    jobs = _Jobs(tmp_path)
+    jobs = MarkedJobs(tmp_path)
     jobs.node.write_map("42", f"job_id=42\nuid={ALICE}\ngpus=0,1\n")
     jobs.node.write_map("43", f"job_id=43\nuid={BOB}\ngpus=2\n")
     jobs.node.run(11, f"{_SCOPE}/job_42/step_0")
@@ -332,7 +264,7 @@ def test_a_sender_cannot_write_into_the_series_of_another_job(tmp_path: Path) ->
 
 
 def test_a_name_that_is_only_a_word_is_its_users_and_gives_way(tmp_path: Path) -> None:
-    jobs = _Jobs(tmp_path)
+    jobs = MarkedJobs(tmp_path)
     jobs.steps(range(4), "job_id=mine", pid=0, uid=ALICE)
     jobs.step(5, 0.5, "job_id=mine", pid=0, uid=BOB)
     counted = jobs.count("mine"), jobs.total(STEP_TRANSMIT_BYTES, "mine"), jobs.outcomes()
@@ -349,7 +281,7 @@ def test_a_name_that_is_only_a_word_is_its_users_and_gives_way(tmp_path: Path) -
 
 def test_a_million_jobs_are_a_few(tmp_path: Path) -> None:
     """Neither words nor control groups of jobs that come and go fill the memory."""
-    jobs = _Jobs(tmp_path)
+    jobs = MarkedJobs(tmp_path)
     for number in range(1000):
         jobs.step(1, more=f"job_id=j{number}", pid=0, uid=BOB)
     for number in range(MOST_JOBS + 5):
@@ -359,13 +291,13 @@ def test_a_million_jobs_are_a_few(tmp_path: Path) -> None:
     assert jobs.outcomes() == (4 + MOST_JOBS, 0, 996 + 5)
 
 
-def test_a_sender_that_is_not_known_costs_more_and_one_that_is_does_not(jobs: _Jobs) -> None:
+def test_a_sender_that_is_not_known_costs_more_and_one_that_is_does_not(jobs: MarkedJobs) -> None:
     costs = [jobs.send("rank=0 step=0 start=998 end=999", pid=pid) for pid in (11, 11, 12)]
 
     assert costs[0] == costs[2] > costs[1] == 1
 
 
-def test_bytes_of_a_step_that_nobody_measured_are_not_made_up(jobs: _Jobs) -> None:
+def test_bytes_of_a_step_that_nobody_measured_are_not_made_up(jobs: MarkedJobs) -> None:
     """A counter of rail 1 was reset within the third step."""
     jobs.steps(range(2))
     jobs.pass_time(0.5)

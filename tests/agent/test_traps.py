@@ -10,6 +10,7 @@ import pytest
 
 from agent import drivers
 from agent.job_node import JobNode
+from agent.marked_jobs import MarkedJobs
 from agent.rdma_node import Alone, RdmaNode
 from agent.trees import scenario
 from railwatch.catalogue import METRICS
@@ -21,6 +22,7 @@ from railwatch.catalogue.rail import (
     RAIL_SPEED,
     RAIL_UP,
 )
+from railwatch.catalogue.step import STEP_PERIOD
 from railwatch_agent.collectors.ethtool_tables import TABLES
 from railwatch_agent.inventory import SETTLE_SECONDS, read_machine, take_stock
 from railwatch_agent.numbering import Book
@@ -188,6 +190,18 @@ def test_trap_10_a_counter_that_the_driver_refuses_is_read_once_until_it_is_enum
     other = scenario("mlx5_infiniband", tmp_path / "other")
     (other.sysfs / _PORT).resolve().parent.rename(ports)
     assert node.values(RAIL_FAULTS)["symbol_error",] == 5
+
+
+def test_trap_13_a_job_that_hangs_has_no_step_now_whatever_its_gpus_show(tmp_path: Path) -> None:
+    """A collective's kernel that waits is 100 % of GPU utilisation; a marker is a step's end."""
+    jobs = MarkedJobs(tmp_path, id="a")
+    jobs.node.readings()
+    jobs.steps(range(20))
+    running = jobs.total(STEP_PERIOD)
+    jobs.pass_time(120.0)
+
+    assert (running, jobs.total(STEP_PERIOD)) == (pytest.approx(1.0), None)
+    assert jobs.count() == 20
 
 
 def test_trap_14_pcie_stalls_are_a_share_of_a_second_and_no_counter() -> None:
