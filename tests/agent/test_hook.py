@@ -120,15 +120,32 @@ def test_an_agent_that_does_not_read_holds_no_job_up(agent: socket.socket, path:
     assert marker.lost > 0
 
 
-def test_nothing_that_a_job_does_with_it_raises(agent: socket.socket, path: Path) -> None:
+def test_nothing_that_a_job_does_with_it_raises_or_costs_the_step(
+    agent: socket.socket, path: Path
+) -> None:
     marker = _marker(path)
-    marker.step_end(compute="x")  # type: ignore[arg-type] # what a job may do
-    marker.step_end(compute=float("nan"))
-    StepMarker(0, path="/nowhere/\udcff").step_end()
-    StepMarker(0, path="x" * 500).step_end()
+    for compute in ("x", float("nan"), float("inf"), -0.0001):
+        marker.step_end(compute=compute)  # type: ignore[arg-type] # what a job may do
+    for name in ("/nowhere/\ud800", "\0" * 500, "x" * 500):
+        lost = StepMarker(0, path=name)
+        lost.step_end()
+        lost.step_end()
+        assert lost.lost == 1
 
-    with pytest.raises(ValueError, match="not seconds"):
-        _received(agent)
+    assert [m.compute for m in _received(agent)] == [None, None, 0.0]
+
+
+def test_what_was_measured_of_a_step_that_an_exception_ended_is_of_no_other(
+    agent: socket.socket, path: Path
+) -> None:
+    marker = _marker(path)
+    with suppress(KeyError), marker.step():
+        marker.measured(compute=0.5)
+        raise KeyError
+    with marker.step():
+        pass
+
+    assert [m.compute for m in _received(agent)] == [None]
 
 
 def test_a_child_of_a_job_marks_as_itself(agent: socket.socket, path: Path) -> None:

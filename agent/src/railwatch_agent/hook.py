@@ -13,6 +13,7 @@ is sent is described in `railwatch_agent.markers.marker`.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -62,7 +63,7 @@ class StepMarker:
     @contextmanager
     def step(self) -> Iterator[None]:
         """Mark the block as one step; what is between two of them is idle time."""
-        self._began_at = self._clock()
+        self._began_at, self._parts = self._clock(), ""
         yield
         # Not of a step that an exception has ended.
         self.step_end()
@@ -98,18 +99,13 @@ class StepMarker:
         exposed: float | None = None,
         communication: float | None = None,
     ) -> None:
-        """Say what parts of the step that is under way were, in seconds."""
-        for name, seconds in (
-            ("compute", compute),
-            ("exposed", exposed),
-            ("communication", communication),
-        ):
-            if seconds is not None:
-                try:
-                    self._parts += f" {name}={float(seconds):.6f}"
-                except (TypeError, ValueError):
-                    # No number; the job is not to fail for it.
-                    self.lost += 1
+        """Say what parts of the step that is under way were, in seconds; only numbers are sent."""
+        if compute is not None:
+            self._parts += _part("compute", compute)
+        if exposed is not None:
+            self._parts += _part("exposed", exposed)
+        if communication is not None:
+            self._parts += _part("communication", communication)
 
     def _send(self, text: str) -> None:
         try:
@@ -118,8 +114,19 @@ class StepMarker:
                 self._socket = socket.socket(socket.AF_UNIX, kind)
             # By its path each time: an agent that has restarted has another socket there.
             self._socket.sendto(text.encode("utf-8", "replace"), self._path)
-        except OSError:
+        except (OSError, ValueError):
+            # A path may be no path.
             self.lost += 1
+
+
+def _part(name: str, seconds: float) -> str:
+    try:
+        value = float(seconds)
+    except (TypeError, ValueError):
+        # Whatever it is, the job is not to fail for it.
+        return ""
+    # Differences of a GPU's clock may be a little below 0.
+    return f" {name}={max(value, 0.0):.6f}" if math.isfinite(value) else ""
 
 
 def _rank() -> int:
