@@ -29,6 +29,7 @@ from railwatch_agent.collectors.job import JobCollector
 from railwatch_agent.collectors.neighbor import NeighborCollector
 from railwatch_agent.collectors.netdev import NetdevCollector
 from railwatch_agent.collectors.pcie import PcieCollector
+from railwatch_agent.collectors.steps import StepCollector
 from railwatch_agent.collectors.window import WindowCollector
 from railwatch_agent.sampler import Sampler
 from railwatch_agent.settings import COLLECTORS
@@ -253,6 +254,6 @@ def test_one_part_of_the_host_that_cannot_be_read_costs_that_part(tmp_path: Path
 def test_what_can_be_disabled_is_what_there_is() -> None:
     names = {NetdevCollector.name, WindowCollector.name, HostCollector.name, "tcp"}
     names |= {EthtoolCollector.name, InfinibandCollector.name, PcieCollector.name}
-    names |= {NeighborCollector.name, GpuCollector.name, JobCollector.name}
+    names |= {NeighborCollector.name, GpuCollector.name, JobCollector.name, StepCollector.name}
 
     assert set(COLLECTORS) == names
