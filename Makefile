@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN_SECONDS ?=
 
 # What the tests need beyond Python; only `make system-deps` installs it.
-SYSTEM_PACKAGES := gcc iproute2 lldpd make prometheus prometheus-alertmanager \
+SYSTEM_PACKAGES := gcc iproute2 lldpd make openssl prometheus prometheus-alertmanager \
 	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ $(VENV)/ready: agent/pyproject.toml analyzer/pyproject.toml pyproject.toml const
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		--group dev -e agent -e 'analyzer[offline]'
+		--group dev -e 'agent[web]' -e 'analyzer[offline]'
 	@touch $@
 
 run: $(VENV)/ready ## agent and analyzer on this machine's NICs, live (RUN_SECONDS=30 ends by itself)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from railwatch.settings import ConfigError
-from railwatch.web import MOST_CONNECTIONS, Request, Response, Server, is_loopback, parse_listen
-from support.conditions import wait_until
+from railwatch.web import Limits, Request, Response, Server, is_loopback, parse_listen
 
 _PATIENCE_SECONDS = 20.0
 
@@ -103,31 +102,6 @@ def test_a_connection_is_kept(server: Server) -> None:
     connection.close()
 
 
-def test_more_connections_than_there_is_room_for_are_closed_and_the_rest_go_on(
-    server: Server,
-) -> None:
-    held = [
-        socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS)
-        for _ in range(MOST_CONNECTIONS)
-    ]
-    for connection in held:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(12) == b"HTTP/1.1 200"
-    one_more = socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS)
-    assert one_more.recv(1) == b""
-    one_more.close()
-    for connection in held:
-        connection.close()
-
-    def answered() -> bool:
-        try:
-            return _get(server, "/metrics")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
-
-    wait_until(answered, _PATIENCE_SECONDS, "room again")
-
-
 def test_a_client_that_talks_nonsense_hurts_nobody(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS) as client:
         client.sendall(b"\x00\x01\x02\r\n\r\n")
@@ -144,7 +118,7 @@ def test_a_connection_whose_thread_cannot_be_started_gives_its_room_back(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        for _ in range(MOST_CONNECTIONS + 1):
+        for _ in range(Limits().connections + 1):
             with socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS) as client:
                 assert client.recv(1) == b""
 

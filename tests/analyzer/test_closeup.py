@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -209,3 +209,23 @@ def test_directions_that_one_agent_has_not_seen_are_left_out() -> None:
 )
 def test_an_agent_is_asked_at_its_node(closeups: CloseUps, node: str, url: str) -> None:
     assert closeups._url(Link(node, "0", "mlx5_0")) == url
+
+
+def test_the_token_is_not_sent_to_another_machine_without_tls(
+    cluster: _Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = replace(
+        cluster.state,
+        links=tuple(
+            replace(link, node=f"192.0.2.{at}") for at, link in enumerate(cluster.state.links)
+        ),
+    )
+    with _closing("s3cret") as closeups:
+        for _ in range(3):
+            closeups.follow(far)
+            closeups.wait(_PATIENCE_SECONDS)
+
+    said = [line for line in caplog.messages if "could be read on the way" in line]
+    assert len(said) == 1
+    # Nobody was asked: that would be said at the level of information and name the node.
+    assert not [line for line in caplog.messages if "192.0.2" in line]

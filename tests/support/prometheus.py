@@ -86,6 +86,14 @@ class Prometheus(Service):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "prometheus.yml").write_text(config, encoding="utf-8")
 
+    def reach(self, access: Mapping[str, Mapping[str, Any]]) -> None:
+        """Say how the targets of a job are reached (job → keys of a scrape configuration)."""
+        file = self.directory / "prometheus.yml"
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for job in config["scrape_configs"]:
+            job.update(access.get(job["job_name"], {}))
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+
     def arguments(self) -> list[str]:
         """The command line, program first."""
         return [
@@ -119,6 +127,11 @@ class Prometheus(Service):
             )
             for alert in self._api("alerts")["alerts"]
         ]
+
+    def scrape_errors(self) -> dict[str, str]:
+        """Return why the newest scrape failed, by job; empty where it did not."""
+        targets = self._api("targets")["activeTargets"]
+        return {target["scrapePool"]: target["lastError"] for target in targets}
 
     def _api(self, path: str) -> dict[str, Any]:
         answer = json.loads(self.fetch(f"{self.url}/api/v1/{path}"))

@@ -90,7 +90,7 @@ def load(
         if path in flags:
             _put(raw, path, _from_text(flags[path], kind, f"--{path}"))
     try:
-        return typing.cast("Schema", _build(schema, raw, ""))
+        return build(schema, raw, "")
     except ConfigError as exc:
         raise ConfigError(f"{where}{exc}") from None
 
@@ -145,9 +145,20 @@ def _from_text(text: str, kind: Any, where: str) -> object:
         raise ConfigError(f"{where}: expected {kind_name(kind)}, got {text!r}") from None
 
 
+def build(schema: type[Schema], raw: Mapping[str, Any], path: str) -> Schema:
+    """Return the dataclass *schema* made of the table *raw*, which stands at *path*.
+
+    Raises
+    ------
+    ConfigError
+        In one line, with the key.
+    """
+    return typing.cast("Schema", _build(schema, raw, path))
+
+
 def _build(schema: Any, raw: Mapping[str, Any], path: str) -> object:
     fields = _fields(schema)
-    _refuse_unknown(raw, [field.name for field, _ in fields], path)
+    refuse_unknown(raw, [field.name for field, _ in fields], path)
     values: dict[str, object] = {}
     for field, kind in fields:
         where = _where(path, field.name)
@@ -165,7 +176,8 @@ def _where(path: str, name: str) -> str:
     return f"[{path}] {name}" if path else name
 
 
-def _refuse_unknown(raw: Mapping[str, Any], known: list[str], path: str) -> None:
+def refuse_unknown(raw: Mapping[str, Any], known: list[str], path: str) -> None:
+    """Raise ConfigError for a key of *raw*, which stands at *path*, that is not *known*."""
     for name in raw:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)

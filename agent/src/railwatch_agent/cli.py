@@ -22,7 +22,7 @@ from railwatch.service_manager import ServiceManager
 from railwatch.settings import ConfigError, describe, scalar_keys
 from railwatch.signals import Requests
 from railwatch.supervision import Supervision
-from railwatch.web import Response, Route, Server
+from railwatch.web import Access, Response, Route, Server, open_access
 from railwatch_agent.agent import Agent
 from railwatch_agent.doctor.examination import examine_node
 from railwatch_agent.doctor.machine_readable import render_json
@@ -129,6 +129,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _check(settings: AgentSettings) -> int:
     """Print the rails that would be watched; changes nothing."""
+    _access(settings)
     book = BookFile(Path(settings.paths.state)).peek()
     _, rails = take_stock(book, _machine(settings, book), settings.rails)
     lines = [
@@ -213,7 +214,8 @@ def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> int:
     )
     version = _version()
     agent = Agent(settings, clock=SystemClock(), version=version)
-    server = Server(settings.server.listen, _routes(agent, settings))
+    access = _access(settings)
+    server = Server(settings.server.listen, _routes(agent, settings, access), access)
     # What ends the process for a fault, or for the watchdog, leaves where each thread was.
     faulthandler.enable()
     supervision = Supervision(
@@ -240,11 +242,25 @@ def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> int:
     return 0
 
 
-def _routes(agent: Agent, settings: AgentSettings) -> dict[str, Route]:
+def _access(settings: AgentSettings) -> Access:
+    server = settings.server
+    return open_access(
+        server.listen, web_config_file=server.web_config_file, insecure=server.insecure
+    )
+
+
+def _routes(agent: Agent, settings: AgentSettings, access: Access) -> dict[str, Route]:
     def state(holds: Callable[[], bool]) -> Response:
         return Response(b"yes\n") if holds() else Response(b"no\n", status=503)
 
     token_file = settings.microscope.token_file
+    if token_file and not access.keeps_secrets(settings.server.listen):
+        log.warning(
+            "[microscope] token_file: there is no microscope, for its token could be read on the "
+            "way to %s without TLS",
+            settings.server.listen,
+        )
+        token_file = ""
     return {
         **(microscope_routes(agent.microscope, token_file) if token_file else {}),
         "/": lambda _: Response(_PAGE, "text/html; charset=utf-8"),

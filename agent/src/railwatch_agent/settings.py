@@ -34,12 +34,16 @@ class ServerSettings:
     """`[server]`: where the agent answers."""
 
     listen: str = key("127.0.0.1:9810", doc="HOST:PORT or [IPV6]:PORT to serve /metrics on.")
+    web_config_file: str = key(
+        "", doc="TLS and authentication, a file in the format of Prometheus's exporter-toolkit."
+    )
     insecure: bool = key(
         False, doc="Allow an address that other machines reach without TLS and authentication."
     )
 
     def __post_init__(self) -> None:
-        refuse_public(self.listen, insecure=self.insecure)
+        file, insecure = self.web_config_file, self.insecure
+        refuse_public(self.listen, web_config_file=file, insecure=insecure)
 
 
 @dataclass(frozen=True, slots=True)

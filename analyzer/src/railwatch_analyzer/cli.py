@@ -7,7 +7,6 @@ import argparse
 import faulthandler
 import logging
 import os
-import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +16,16 @@ import orjson
 
 from railwatch.clock import SystemClock
 from railwatch.reload import Reloader
-from railwatch.secret import read_secret
 from railwatch.service_manager import ServiceManager
 from railwatch.settings import ConfigError, load, scalar_keys
 from railwatch.signals import Requests
 from railwatch.supervision import Supervision
-from railwatch.web import Server
+from railwatch.web import Access, Server, open_access
 from railwatch_analyzer.plan.flags import add_flags
 from railwatch_analyzer.settings import AnalyzerSettings
+from railwatch_analyzer.sources.credentials import microscope_access, source_access
 from railwatch_analyzer.sources.errors import SourceError
-from railwatch_analyzer.sources.http_client import Access, HttpClient
+from railwatch_analyzer.sources.http_client import HttpClient
 from railwatch_analyzer.sources.node import node_names
 from railwatch_analyzer.sources.prometheus import PrometheusSource
 from railwatch_analyzer.sources.scrape import ScrapeSource, Target
@@ -48,8 +47,6 @@ _ENVIRONMENT = "RAILWATCH_ANALYZER"
 _LAST_ROUND_SECONDS = 1.0
 # A minute at 200 Hz is 12,000 samples of three numbers.
 _MOST_CLOSEUP_BYTES = 4_000_000
-# RFC 9110: a token, and printable text.
-_HEADER = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([ -~]*?)\s*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +122,9 @@ def _settings(options: argparse.Namespace) -> AnalyzerSettings:
 
 
 def _check(options: argparse.Namespace) -> int:
-    _source_of(_settings(options)).close()
+    settings = _settings(options)
+    _server_access(settings)
+    _source_of(settings).close()
     sys.stdout.write("ok\n")
     return 0
 
@@ -148,7 +147,7 @@ def _run(options: argparse.Namespace) -> int:
         state_file=state_file,
         closeups=closeups,
     )
-    server = Server(settings.server.listen, analyzer.routes())
+    server = Server(settings.server.listen, analyzer.routes(), _server_access(settings))
     # What ends the process for a fault, or for the watchdog, leaves where each thread was.
     faulthandler.enable()
     rounds = Rounds(analyzer)
@@ -181,9 +180,16 @@ def _run(options: argparse.Namespace) -> int:
     os._exit(0)
 
 
+def _server_access(settings: AnalyzerSettings) -> Access:
+    server = settings.server
+    return open_access(
+        server.listen, web_config_file=server.web_config_file, insecure=server.insecure
+    )
+
+
 def _source_of(analyzer_settings: AnalyzerSettings) -> Source:
     settings = analyzer_settings.source
-    access = Access(headers=_headers(settings.headers_file))
+    access = source_access(settings)
     clock = SystemClock()
     if settings.prometheus is not None:
         return PrometheusSource(
@@ -205,31 +211,9 @@ def _closeups(settings: MicroscopeSettings, clock: Clock) -> CloseUps | None:
         return None
     from railwatch_analyzer.closeup import CloseUps  # noqa: PLC0415 - loads what judges, as above
 
-    token = read_secret(settings.token_file, "[microscope] token_file")
-    access = Access(headers={"Authorization": f"Bearer {token}"})
+    access = microscope_access(settings)
     client = HttpClient(access, clock, most_bytes=_MOST_CLOSEUP_BYTES)
-    return CloseUps(client, clock, port=settings.port)
-
-
-def _headers(file: str | None) -> dict[str, str]:
-    if file is None:
-        return {}
-    where = f"[source] headers_file: {file}"
-    try:
-        lines = Path(file).read_text(encoding="ascii").splitlines()
-    except OSError as exc:
-        raise ConfigError(f"{where}: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{where}: is not plain ASCII") from exc
-    headers = {}
-    for number, line in enumerate(lines, start=1):
-        match = _HEADER.fullmatch(line)
-        if match is not None:
-            headers[match[1]] = match[2]
-        elif line.strip():
-            # The line itself may be a secret and is not shown.
-            raise ConfigError(f"{where}: line {number} is not `Name: value`")
-    return headers
+    return CloseUps(client, clock, port=settings.port, is_secure=access.tls is not None)
 
 
 def _state_file(directory: str) -> Path | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from railwatch.web import is_loopback, parse_listen
 from railwatch_analyzer.findings import Evidence
 from railwatch_analyzer.round import verdicts_of
 from railwatch_analyzer.sources.http_client import FetchError
@@ -113,12 +114,23 @@ class CloseUps:
         Of agents whose node's name has none.
     seconds
         How long a look lasts.
+    is_secure
+        Whether agents are asked over TLS. Others than this machine's are asked only then: who is
+        on the way could read the token.
     """
 
     def __init__(
-        self, client: HttpClient, clock: Clock, *, port: int = 9810, seconds: float = 10.0
+        self,
+        client: HttpClient,
+        clock: Clock,
+        *,
+        port: int = 9810,
+        seconds: float = 10.0,
+        is_secure: bool = False,
     ) -> None:
         self._client = client
+        self._scheme = "https" if is_secure else "http"
+        self._was_refused = False
         self._clock = clock
         self._port = port
         self._seconds = seconds
@@ -132,7 +144,7 @@ class CloseUps:
             return
         now = self._clock.monotonic()
         self._forget(now)
-        pairs = choose(state, self._looked_at, now)
+        pairs = [p for p in choose(state, self._looked_at, now) if self._may_ask(p)]
         if pairs:
             self._looked_at |= {pair.link: now for pair in pairs}
             self._thread = threading.Thread(
@@ -155,6 +167,19 @@ class CloseUps:
         """End: wait for the look that is under way, then close the connections."""
         self.wait(self._seconds + 3 * _ANSWER_SECONDS)
         self._client.close()
+
+    def _may_ask(self, pair: Pair) -> bool:
+        """Whether the token stays secret on the way to both; says once if not."""
+        hosts = (parse_listen(self._address(link))[0] for link in (pair.link, pair.peer))
+        if self._scheme == "https" or all(is_loopback(host) for host in hosts):
+            return True
+        if not self._was_refused:
+            self._was_refused = True
+            log.warning(
+                "[microscope] token_file: no agent on another machine is asked, for the token "
+                "could be read on the way; tls_ca_file has them asked over TLS"
+            )
+        return False
 
     def _forget(self, now: float) -> None:
         """Links come and go; what was seen of them is of no use for ever."""
@@ -198,7 +223,10 @@ class CloseUps:
             raise FetchError(f"{self._url(link)} has looked at rail {seen['rail']}")
         return seen
 
-    def _url(self, link: Link) -> str:
+    def _address(self, link: Link) -> str:
         host, colon, port = link.node.rpartition(":")
         is_complete = bool(colon) and port.isdecimal() and (":" not in host or host.endswith("]"))
-        return f"http://{link.node if is_complete else f'{link.node}:{self._port}'}{_PATH}"
+        return link.node if is_complete else f"{link.node}:{self._port}"
+
+    def _url(self, link: Link) -> str:
+        return f"{self._scheme}://{self._address(link)}{_PATH}"

@@ -31,10 +31,14 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How servers are reached: *tls* (None: the system's authorities) and secret *headers*."""
+    """How servers are reached: secret *headers*, *tls* (None: the system's authorities).
+
+    *server_name* is the one in their certificates, if it is not that in their address.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: ssl.SSLContext | None = None
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class HttpClient:
         # `identity`: a compressed answer could be small on the wire and huge in memory.
         self._headers = {**access.headers, "Accept-Encoding": "identity"}
         self._tls = access.tls or httpx.create_ssl_context(trust_env=False)
+        self._extensions = {"sni_hostname": access.server_name} if access.server_name else {}
         self._clock = clock
         self._most_bytes = most_bytes
         self._runner = asyncio.Runner()
@@ -95,7 +100,9 @@ class HttpClient:
         self, method: str, url: str, parameters: Mapping[str, str] | None
     ) -> Answer:
         client = self._server(httpx.URL(url))
-        async with client.stream(method, url, params=parameters) as response:
+        async with client.stream(
+            method, url, params=parameters, extensions=self._extensions
+        ) as response:
             answered_at = self._clock.wall()
             body = bytearray()
             async for chunk in response.aiter_raw():
