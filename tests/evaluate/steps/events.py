@@ -8,7 +8,7 @@ from evaluate.steps.trial import SEED, SHAPES
 from support.training import Course, Gauge, train
 
 SECONDS = 200.0
-_EACH = 3
+_EACH = 1
 _COURSES: dict[str, Course] = {
     "nothing": Course(),
     "a pause of 20 s": Course(pauses=((90.0, 20.0),)),

@@ -12,7 +12,7 @@ from support.training import STEADY, Course, Sampling
 
 LENGTHS = (0.2, 0.35, 0.5, 1.0, 2.2, 9.1)
 # By rate, trials of each shape and length; what is promised is promised at 20 Hz.
-RATES = {10: 2, 20: 8, 50: 2}
+RATES = {10: 1, 20: 7, 50: 1}
 _NOISY_LENGTHS = (0.35, 1.0, 2.2)
 _DISTURBANCES: dict[str, tuple[Sampling, Course]] = {
     "nothing": (PLAIN, STEADY),
@@ -70,7 +70,7 @@ def by_noise() -> str:
         outcomes = [
             outcome
             for length in _NOISY_LENGTHS
-            for outcome in _of_all_shapes(Trial("", length, sampling, course=course), 2)
+            for outcome in _of_all_shapes(Trial("", length, sampling, course=course), 1)
         ]
         rows.append([name, *_numbers(outcomes)])
     return table(("disturbed by", *_HEAD), rows)

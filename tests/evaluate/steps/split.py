@@ -15,7 +15,6 @@ from support.training import Gauge, Sampling
 _FAST = 0.02
 _GAUGES: dict[str, Gauge] = {
     "50 Hz": Gauge(_FAST, _FAST, noise=0.02),
-    "50 Hz, 10 ms late": Gauge(_FAST, _FAST, 0.01, noise=0.02),
     "50 Hz, 30 ms late": Gauge(_FAST, _FAST, 0.03, noise=0.02),
     "50 Hz, 50 ms late": Gauge(_FAST, _FAST, 0.05, noise=0.02),
     "50 Hz, 100 ms late": Gauge(_FAST, _FAST, 0.1, noise=0.02),
@@ -34,7 +33,7 @@ _OTHERS = (
     "micro-bursts, 20 %",
     "late input, 15 % idle, 10 %",
 )
-_EACH = 3
+_EACH = 2
 _HEAD = ("published", "within 5 points", "error in points, mean", "worst")
 _POINTS = 0.05
 

@@ -44,6 +44,8 @@ _SHORTEST_CELL_SECONDS: Final = 0.01
 _SHARES: Final = frozenset({GpuSignal.GPM})
 _WATTS: Final = frozenset({GpuSignal.ENERGY, GpuSignal.POWER_SAMPLES})
 _TRANSMIT_ROW: Final = 2
+# With more jobs than this, each waits for its turn; tapes are long enough for sixteen.
+_JOBS_A_ROUND: Final = 2
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class StepCollector:
     """
 
     name = "steps"
-    interval_seconds = 2.0
+    interval_seconds = 3.0
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class StepCollector:
         self._cell_seconds = max(sample_seconds, _SHORTEST_CELL_SECONDS)
         self._clock = clock
         self._jobs: dict[str, _Followed] = {}
+        self._turn = 0
 
     def collect(self) -> Iterator[Sample]:
         """Follow each job to now, and yield what is known of those that moved lately."""
@@ -101,13 +104,22 @@ class StepCollector:
             followed.seen_at = now
             is_alone = bool(place.rails) and not shared & set(place.rails)
             followed.reason = None if is_alone else Unresolved.SEVERAL_JOBS
-            if is_alone:
-                self._follow(followed, place, now)
+        for job_id in self._in_turn([p for p in places if self._jobs[p].reason is None]):
+            self._follow(self._jobs[job_id], places[job_id], now)
         for job_id, followed in list(self._jobs.items()):
             if now - max(followed.seen_at, followed.tracker.view.moved_at) > FORGET_SECONDS:
                 del self._jobs[job_id]
             else:
                 yield from _samples(job_id, followed, now)
+
+    def _in_turn(self, jobs: Sequence[str]) -> Sequence[str]:
+        """Return whose turn it is, so that many jobs cost no more than a few do."""
+        if len(jobs) <= _JOBS_A_ROUND:
+            return jobs
+        self._turn %= len(jobs)
+        chosen = [*jobs[self._turn :], *jobs[: self._turn]][:_JOBS_A_ROUND]
+        self._turn += _JOBS_A_ROUND
+        return chosen
 
     def _follow(self, followed: _Followed, place: JobPlace, now: float) -> None:
         since = followed.tracker.read_from(now)

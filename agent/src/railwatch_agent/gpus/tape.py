@@ -60,10 +60,16 @@ class GpuTape:
             return {}
         samples = np.concatenate(blocks[::-1])
         samples = samples[samples[:, 1] >= since]
-        found: dict[int, GpuSlice] = {}
-        for gpu in np.unique(samples[:, 0]).tolist():
-            times, *values = samples[samples[:, 0] == gpu, 1:].T
-            # A child may say again what the one before it has said.
-            is_new = np.diff(np.maximum.accumulate(times), prepend=-np.inf) > 0
-            found[int(gpu)] = GpuSlice(times[is_new], *(value[is_new] for value in values))
-        return found
+        # Of each GPU all together, in the order in which they came.
+        samples = samples[np.argsort(samples[:, 0], kind="stable")]
+        edges = np.flatnonzero(np.diff(samples[:, 0])) + 1
+        return {int(part[0, 0]): _slice(part) for part in np.split(samples, edges) if len(part)}
+
+
+def _slice(samples: NDArray[np.float64]) -> GpuSlice:
+    _, times, activity, tensor_activity = samples.T
+    if (times[1:] > times[:-1]).all():
+        return GpuSlice(times, activity, tensor_activity)
+    # A child may say again what the one before it has said.
+    is_new = np.diff(np.maximum.accumulate(times), prepend=-np.inf) > 0
+    return GpuSlice(times[is_new], activity[is_new], tensor_activity[is_new])

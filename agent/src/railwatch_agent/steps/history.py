@@ -116,12 +116,28 @@ class History:
         if not heard:
             return np.full(len(edges) - 1, np.nan)
         longest = max(_LONGEST_CELLS * self.cell_seconds, _LONGEST_SECONDS)
+        heard = _merged_counters(heard)
         cells = [bytes_of_cells(*rail, edges, longest) for rail in heard]
         # A rail that is hardly ever read does not hide the others.
         known = [one for one in cells if np.count_nonzero(np.isnan(one)) < len(one) / 2]
         self.sample_seconds = min(_mean_interval(rail) for rail in heard)
         total: NDArray[np.float64] = np.sum(known or cells, axis=0)
         return total
+
+
+def _merged_counters(rails: Sequence[Samples]) -> Sequence[Samples]:
+    """Return one counter in place of all where all were read at the same times, and none fell.
+
+    That is how rails are read while all is well, and eight of them cost hardly more than one then.
+    """
+    if any(len(rail.times) != len(rails[0].times) for rail in rails[1:]):
+        return rails
+    times = np.array([rail.times for rail in rails])
+    counters = np.array([rail.values for rail in rails])
+    # A comparison with NaN is false.
+    if (times == times[0]).all() and (counters[:, 1:] >= counters[:, :-1]).all():
+        return [Samples(times[0], counters.sum(axis=0))]
+    return rails
 
 
 def _mean_interval(samples: Samples) -> float:
@@ -135,10 +151,23 @@ def _mean_activity(
     """Return the mean of those GPUs that are known, by cell; a sample stands for its middle."""
     middle = (edges[:-1] + edges[1:]) / 2 + averaging_seconds / 2
     longest = _LONGEST_ACTIVITY_SECONDS + averaging_seconds
-    total, count = np.zeros(len(middle)), np.zeros(len(middle))
-    for gpu in gpus:
-        values = values_at(*gpu, middle, longest)
-        known = np.isfinite(values)
-        total[known] += values[known]
-        count += known
+    found = [
+        values_at(*gpu, middle, longest) for gpu in _merged_gauges(gpus, float(edges[1] - edges[0]))
+    ]
+    if not found:
+        return np.full(len(middle), np.nan)
+    known = np.isfinite(found)
+    total: NDArray[np.float64] = np.where(known, found, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _merged_gauges(gpus: Sequence[Samples], cell_seconds: float) -> Sequence[Samples]:
+    """Return the mean in place of all where all were read within the same cell, one by one."""
+    if len(gpus) < 2 or any(len(gpu.times) != len(gpus[0].times) for gpu in gpus[1:]):
+        return gpus
+    times = np.array([gpu.times for gpu in gpus])
+    values = np.array([gpu.values for gpu in gpus])
+    if not np.isfinite(values).all() or (np.ptp(times, axis=0) > cell_seconds).any():
+        return gpus
+    return [Samples(times.mean(axis=0), values.mean(axis=0))]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SAME: Final = 0.15
 # A period that holds is looked at every so many rounds, and another one for it; that is believed
 # when it was found so many times.
-_LOOK_ROUNDS: Final = 3
+_LOOK_ROUNDS: Final = 4
 _TIMES: Final = 2
 # The length of a step now is that of the last so many, or of so long.
 _RECENT_PERIODS: Final = 40
