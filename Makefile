@@ -59,6 +59,7 @@ bench: $(VENV)/ready ## costs, side by side in one run
 	PYTHONPATH=tests $(BIN)/python -m bench.agent
 	PYTHONPATH=tests $(BIN)/python -m bench.latency
 	PYTHONPATH=tests $(BIN)/python -m bench.gpu
+	PYTHONPATH=tests $(BIN)/python -m bench.steps
 
 evaluate: $(VENV)/ready ## what is found, how fast, how often in vain; writes EVALUATION.md
 	PYTHONPATH=tests $(BIN)/python -m evaluate

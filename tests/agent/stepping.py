@@ -7,7 +7,8 @@ import numpy as np
 
 from railwatch_agent.collectors.steps import StepCollector
 from railwatch_agent.steps.history import Samples, Signal
-from railwatch_agent.steps.tracker import DELAY_SECONDS, Tracker, View
+from railwatch_agent.steps.tracker import DELAY_SECONDS, Tracker
+from railwatch_agent.steps.view import View
 from support.training import Floats, Gauge, Run, Sampling, count_bytes, gauge_activity
 
 ROUND_SECONDS = StepCollector.interval_seconds

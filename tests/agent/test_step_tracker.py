@@ -8,7 +8,7 @@ import pytest
 from agent.stepping import Watched, regular_counter, shares, watch
 from railwatch.catalogue.step import Unresolved
 from railwatch_agent.steps.history import Samples
-from railwatch_agent.steps.tracker import View
+from railwatch_agent.steps.view import View
 from support.training import (
     Course,
     Gauge,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from railwatch_agent.gpus.ledger import GpuView
     from railwatch_agent.gpus.tape import GpuSlice, GpuTape
     from railwatch_agent.jobs.place import JobPlace
-    from railwatch_agent.steps.tracker import View
+    from railwatch_agent.steps.view import View
     from railwatch_agent.tape import Tape
 
 # A job that has ended, or has not moved for so long, has no series any more.

@@ -6,6 +6,7 @@ NaN is unknown: a cell that touches a gap on the tape, a reset, or a time that n
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,3 +55,13 @@ def values_at(
     after = np.clip(np.searchsorted(at, wanted), 1, len(at) - 1)
     found[at[after] - at[after - 1] > longest_interval] = np.nan
     return found
+
+
+def shifted(cells: NDArray[np.float64], start: float, count: int) -> NDArray[np.float64]:
+    """Return *count* cells from *start* on, which may be within one; NaN where there are none."""
+    whole = math.floor(start)
+    held = np.full(count + 1, np.nan)
+    part = cells[max(whole, 0) : whole + count + 1]
+    held[max(-whole, 0) : max(-whole, 0) + len(part)] = part
+    inner = start - whole
+    return held[:-1] * (1 - inner) + held[1:] * inner if inner else held[:-1]

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from railwatch.catalogue.step import Unresolved
 from railwatch_agent.steps.boundaries import LONGEST, REACH, SHORTEST, find_boundaries
+from railwatch_agent.steps.grid import shifted
 from railwatch_agent.steps.history import History, Samples, Signal
 from railwatch_agent.steps.lag import MOST_STEPS, find_lag
 from railwatch_agent.steps.occupancy import burst_of, computing, levels_of, sending
 from railwatch_agent.steps.period import Stretch
 from railwatch_agent.steps.rhythm import Rhythm
 from railwatch_agent.steps.silence import Silences, find_silences, is_pause
-from railwatch_agent.steps.split import Split, added_up, split_steps
+from railwatch_agent.steps.split import added_up, split_steps
+from railwatch_agent.steps.view import Totals, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,48 +58,8 @@ _CONTEXT_PERIODS: Final = 8.0
 _LEVEL_ROUNDS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What all steps so far add up to, in seconds and bytes; the parts of those that were split."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    transmit_bytes: float = 0.0
-    split_steps: int = 0
-    compute: float = 0.0
-    communication: float = 0.0
-    exposed: float = 0.0
-    stalled: float = 0.0
-    idle: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is known of a job's steps now.
-
-    `reason` says why nothing is known of them or, where there is a period, why they are not split.
-    """
-
-    totals: Totals = Totals()
-    period_seconds: float | None = None
-    confidence: float = 0.0
-    reason: Unresolved | None = Unresolved.WARM_UP
-    lag_seconds: float | None = None
-    moved_at: float = -math.inf
-
-    @property
-    def is_split(self) -> bool:
-        """Whether compute and communication are told apart now."""
-        return self.period_seconds is not None and self.reason is None
-
-    @property
-    def withholds_split(self) -> bool:
-        """Whether steps are counted now whose parts nobody knows."""
-        return self.period_seconds is not None and self.reason is not None
-
-
 class Tracker:
-    """Follows one job; `observe` is called every other second or so, by one thread."""
+    """Follows one job; `observe` is called every few seconds, by one thread."""
 
     def __init__(self, cell_seconds: float) -> None:
         self.view = View()
@@ -132,7 +94,8 @@ class Tracker:
         self._signal = signal
         averaging = 0.0 if signal is None else signal.averaging_seconds
         self._history.extend(now - DELAY_SECONDS, rails, gpus, averaging)
-        if self._burst is None or self._rounds % _LEVEL_ROUNDS == 0:
+        is_idle = self.view.reason is Unresolved.IDLE
+        if self._burst is None or is_idle or self._rounds % _LEVEL_ROUNDS == 0:
             self._burst = burst_of(self._history.bytes)
         burst = self._burst
         silences = None if burst is None else self._listen(burst)
@@ -153,9 +116,9 @@ class Tracker:
         recent = history.bytes[-round(_RECENT_SECONDS / history.cell_seconds) :]
         known = recent[np.isfinite(recent)]
         sent = max(float(known.mean()), burst.busy / 20) if len(known) else 0.0
-        is_idle = is_pause(found.trailing, cells, history.cell_seconds)
-        is_idle |= sent < _LEAST_BYTES_PER_SECOND * history.cell_seconds
-        return None if is_idle else found
+        is_little = sent < _LEAST_BYTES_PER_SECOND * history.cell_seconds
+        pauses = is_pause(found.trailing, cells, history.cell_seconds)
+        return None if is_little or pauses else found
 
     def _follow(self, burst: Levels, silences: Silences) -> None:
         history = self._history
@@ -277,43 +240,11 @@ class Tracker:
         high = math.ceil(ends[-1]) + 1
         sent = history.bytes[low - history.begin : high - history.begin]
         every = added_up(np.nan_to_num(sent), begins - low, ends - low)
-        totals = replace(
-            totals,
-            steps=totals.steps + len(begins),
-            seconds=totals.seconds + float((ends - begins).sum()) * history.cell_seconds,
-            transmit_bytes=totals.transmit_bytes + float(every.sum()),
-        )
+        seconds = float((ends - begins).sum()) * history.cell_seconds
+        totals = totals.with_steps(len(begins), seconds, float(every.sum()))
         if not is_split or self._lag is None or self._levels is None:
             return totals
-        active = _shifted(history.activity, low - history.begin + self._lag.cells, len(sent))
+        active = shifted(history.activity, low - history.begin + self._lag.cells, len(sent))
         active = computing(active, self._levels, self._blur_cells())
         parts = split_steps(sending(sent, burst), active, begins - low, ends - low)
-        return _with_parts(totals, parts, history.cell_seconds)
-
-
-def _shifted(cells: NDArray[np.float64], start: float, count: int) -> NDArray[np.float64]:
-    """Return *count* cells from *start* on, which may be within one; NaN where there are none."""
-    whole = math.floor(start)
-    held = np.full(count + 1, np.nan)
-    part = cells[max(whole, 0) : whole + count + 1]
-    held[max(-whole, 0) : max(-whole, 0) + len(part)] = part
-    inner = start - whole
-    return held[:-1] * (1 - inner) + held[1:] * inner if inner else held[:-1]
-
-
-def _with_parts(totals: Totals, parts: Split, cell_seconds: float) -> Totals:
-    """Return *totals* with the steps whose parts are all known."""
-    known = np.isfinite(parts.compute + parts.exposed + parts.idle)
-
-    def seconds(cells: NDArray[np.float64]) -> float:
-        return float(cells[known].sum()) * cell_seconds
-
-    return replace(
-        totals,
-        split_steps=totals.split_steps + int(np.count_nonzero(known)),
-        compute=totals.compute + seconds(parts.compute),
-        communication=totals.communication + seconds(parts.communication),
-        exposed=totals.exposed + seconds(parts.exposed),
-        stalled=totals.stalled + seconds(parts.stalled),
-        idle=totals.idle + seconds(parts.idle),
-    )
+        return totals.with_parts(parts, history.cell_seconds)
