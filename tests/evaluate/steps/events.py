@@ -7,7 +7,7 @@ from evaluate.counting import table
 from evaluate.steps.trial import SEED, SHAPES
 from support.training import Course, Gauge, train
 
-SECONDS = 200.0
+SECONDS = 150.0
 _EACH = 1
 _COURSES: dict[str, Course] = {
     "nothing": Course(),

@@ -33,7 +33,7 @@ _OTHERS = (
     "micro-bursts, 20 %",
     "late input, 15 % idle, 10 %",
 )
-_EACH = 2
+_EACH = 1
 _HEAD = ("published", "within 5 points", "error in points, mean", "worst")
 _POINTS = 0.05
 

@@ -9,6 +9,7 @@ long it is to much less than a cell.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +18,21 @@ import numpy as np
 from railwatch.catalogue.step import Unresolved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 LEAST_PERIODS: Final = 4
+# Two peaks that differ by less than so many standard deviations of chance are as good.
+_DIFFERENCE: Final = 2.0
 # Below this, what repeats explains too little of the traffic.
 LEAST_HEIGHT: Final = 0.3
+_PLAIN_HEIGHT: Final = 0.5
+# Few cells have peaks by chance: of so many times their standard deviation.
+_CHANCE: Final = 8.0
+# How much longer the cells of coarser levels are, and cells a step that make them worth while.
+_COARSER: Final = (2, 4, 8, 16)
+_MANY_CELLS: Final = 16
 # Share of the best peak that makes an earlier one as good.
 _AS_GOOD: Final = 0.88
 # With fewer samples a step its shape cannot be told from its harmonics.
@@ -56,6 +67,12 @@ class Stretch:
         """How long it is."""
         return len(self.cells) * self.cell_seconds
 
+    def coarser(self, times: int) -> Stretch:
+        """Return it in cells so many times as long; a part of one at its beginning is left out."""
+        count = len(self.cells) // times
+        cells = self.cells[len(self.cells) - count * times :].reshape(count, times).sum(axis=1)
+        return Stretch(cells, times * self.cell_seconds, self.sample_seconds)
+
     def newest(self, seconds: float) -> Stretch:
         """Return the end of it."""
         length = max(round(seconds / self.cell_seconds), 1)
@@ -63,24 +80,58 @@ class Stretch:
 
 
 def find_period(stretch: Stretch) -> Period | Unresolved:
-    """Return the period of a stretch, or why there is none."""
-    heights = autocorrelation(stretch.cells, len(stretch.cells) // 2)
-    lag = None if heights is None else _first_good_peak(heights)
-    if heights is None or lag is None:
+    """Return the period of a stretch, or why there is none.
+
+    A step of many cells is looked for in coarser ones: what is narrow may meet itself in no cell a
+    step later, as steps differ or are no whole number of cells, but in one two steps later.
+    """
+    finest = None
+    candidate: tuple[NDArray[np.float64], int, Stretch] | None = None
+    for level in _levels(stretch):
+        heights = autocorrelation(level.cells, len(level.cells) // 2)
+        finest = heights if level is stretch else finest
+        lag = None if heights is None else _first_good_peak(heights, len(level.cells))
+        if heights is not None and lag is not None:
+            candidate = heights, lag, level
+            if lag <= _MANY_CELLS:
+                break
+        elif candidate is not None:
+            # What coarser cells do not show has to be plain in the finer ones.
+            fine, at, _ = candidate
+            if fine[at] < _PLAIN_HEIGHT:
+                candidate = None
+            break
+    if candidate is None:
         return Unresolved.NOISE
-    if lag > len(stretch.cells) / LEAST_PERIODS:
+    heights, lag, level = candidate
+    if lag > len(level.cells) / LEAST_PERIODS:
         return Unresolved.WARM_UP
-    return _refined(heights, lag, stretch)
+    if finest is not None and level is not stretch:
+        near = _refined(finest, round(lag * level.cell_seconds / stretch.cell_seconds), stretch)
+        if near is not Unresolved.NOISE:
+            return near
+    return _refined(heights, lag, level)
 
 
 def find_period_near(stretch: Stretch, guess_seconds: float) -> Period | Unresolved:
     """Return the period of a stretch next to one that is known, or why there is none."""
     if stretch.seconds < LEAST_PERIODS * guess_seconds:
         return Unresolved.WARM_UP
-    heights = autocorrelation(stretch.cells, len(stretch.cells) // 2)
-    if heights is None:
-        return Unresolved.NOISE
-    return _refined(heights, round(guess_seconds / stretch.cell_seconds), stretch)
+    found: Period | Unresolved = Unresolved.NOISE
+    for level in _levels(stretch):
+        lag = round(guess_seconds / level.cell_seconds)
+        heights = autocorrelation(level.cells, len(level.cells) // 2)
+        if heights is not None and lag >= LEAST_SAMPLES:
+            found = _refined(heights, lag, level)
+        if found is not Unresolved.NOISE:
+            break
+    return found
+
+
+def _levels(stretch: Stretch) -> Iterator[Stretch]:
+    yield stretch
+    for times in _COARSER:
+        yield stretch.coarser(times)
 
 
 def autocorrelation(cells: NDArray[np.float64], longest: int) -> NDArray[np.float64] | None:
@@ -117,8 +168,8 @@ def _quick_size(least: int) -> int:
     return -(-least // power) * power
 
 
-def _first_good_peak(heights: NDArray[np.float64]) -> int | None:
-    """Return the lag of the first peak that nearly reaches the best one."""
+def _first_good_peak(heights: NDArray[np.float64], count: int) -> int | None:
+    """Return the lag of the first peak that nearly reaches the best one, of *count* cells."""
     below = np.flatnonzero(heights < 0)
     if not len(below):
         return None
@@ -133,9 +184,10 @@ def _first_good_peak(heights: NDArray[np.float64]) -> int | None:
     bend = np.maximum(2 * tops - before - after, 1e-12)
     tops = tops + (after - before) ** 2 / (8 * bend)
     best = tops.max()
-    if best < LEAST_HEIGHT:
+    if best < max(LEAST_HEIGHT, _CHANCE / math.sqrt(count)):
         return None
-    return int(lags[np.argmax(tops >= _AS_GOOD * best)])
+    as_good = min(_AS_GOOD, 1 - _DIFFERENCE / (math.sqrt(count) * best))
+    return int(lags[np.argmax(tops >= as_good * best)])
 
 
 def _refined(heights: NDArray[np.float64], lag: int, stretch: Stretch) -> Period | Unresolved:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from railwatch_agent.steps.lag import Lag
     from railwatch_agent.steps.occupancy import Levels
+    from railwatch_agent.steps.period import Period
 
 # How long samples may take to come: GPUs' come in blocks of a second.
 DELAY_SECONDS: Final = 2.5
@@ -54,6 +55,10 @@ _PATIENCE_SECONDS: Final = 5.0
 _SETTLED_PERIODS: Final = 1.0 + REACH
 # Periods before the last boundary from which it is known how steep an edge usually is.
 _CONTEXT_PERIODS: Final = 8.0
+# Peaks that hold for so many periods are of steps that hardly differ.
+_STEADY_MULTIPLES: Final = 4
+_LEAST_LENGTHS: Final = 8
+_MOST_LENGTHS: Final = 40
 # Lag and levels change slowly, and are looked at again every so many rounds.
 _LEVEL_ROUNDS: Final = 5
 
@@ -68,6 +73,8 @@ class Tracker:
         self._since = 0
         # Where the last steps ended, in cells of the history; the newest last.
         self._boundaries: deque[float] = deque(maxlen=MOST_STEPS + 1)
+        # How long the last steps were, in cells.
+        self._lengths: deque[float] = deque(maxlen=_MOST_LENGTHS)
         self._signal: Signal | None = None
         self._lag: Lag | None = None
         self._levels: Levels | None = None
@@ -136,6 +143,7 @@ class Tracker:
         cells = period.seconds / history.cell_seconds
         if before is not None and not SHORTEST < period.seconds / before.seconds < LONGEST:
             self._lag = None
+            self._lengths.clear()
         begins, ends = self._new_steps(cells)
         if self._is_lost(cells):
             self._rhythm = Rhythm(reason=Unresolved.NOISE)
@@ -145,7 +153,7 @@ class Tracker:
         self.view = replace(
             self.view,
             totals=self._count(begins, ends, burst, is_split=reason is None),
-            period_seconds=period.seconds,
+            period_seconds=self._length_now(period),
             confidence=max(period.confidence, 0.0),
             reason=reason,
             lag_seconds=None if self._lag is None else self._lag.cells * history.cell_seconds,
@@ -174,7 +182,17 @@ class Tracker:
         begins, ends = found[:-1][fits], found[1:][fits]
         unknown = np.isnan(history.bytes[start - history.begin :]) * 1.0
         is_known = added_up(unknown, begins - start, ends - start) == 0
+        self._lengths.extend((ends - begins)[is_known].tolist())
         return begins[is_known], ends[is_known]
+
+    def _length_now(self, period: Period) -> float:
+        """Return the length of a step in seconds: the mean of the last ones where they differ.
+
+        The peak of steps that differ much is broad, and where its top is has to do with chance.
+        """
+        if period.multiples >= _STEADY_MULTIPLES or len(self._lengths) < _LEAST_LENGTHS:
+            return period.seconds
+        return sum(self._lengths) / len(self._lengths) * self._history.cell_seconds
 
     def _is_lost(self, period: float) -> bool:
         """Whether no step has ended for so long that there may be none of this length."""
