@@ -80,37 +80,32 @@ class Stretch:
 
 
 def find_period(stretch: Stretch) -> Period | Unresolved:
-    """Return the period of a stretch, or why there is none.
+    """Return the period of a stretch, or why there is none."""
+    seconds = _first_guess(stretch)
+    if seconds is None:
+        return Unresolved.NOISE
+    return find_period_near(stretch, seconds)
+
+
+def _first_guess(stretch: Stretch) -> float | None:
+    """Return about how long a step is.
 
     A step of many cells is looked for in coarser ones: what is narrow may meet itself in no cell a
     step later, as steps differ or are no whole number of cells, but in one two steps later.
     """
-    finest = None
-    candidate: tuple[NDArray[np.float64], int, Stretch] | None = None
+    guess = None
+    height = 0.0
     for level in _levels(stretch):
         heights = autocorrelation(level.cells, len(level.cells) // 2)
-        finest = heights if level is stretch else finest
         lag = None if heights is None else _first_good_peak(heights, len(level.cells))
         if heights is not None and lag is not None:
-            candidate = heights, lag, level
+            guess, height = lag * level.cell_seconds, float(heights[lag])
             if lag <= _MANY_CELLS:
                 break
-        elif candidate is not None:
+        elif guess is not None:
             # What coarser cells do not show has to be plain in the finer ones.
-            fine, at, _ = candidate
-            if fine[at] < _PLAIN_HEIGHT:
-                candidate = None
-            break
-    if candidate is None:
-        return Unresolved.NOISE
-    heights, lag, level = candidate
-    if lag > len(level.cells) / LEAST_PERIODS:
-        return Unresolved.WARM_UP
-    if finest is not None and level is not stretch:
-        near = _refined(finest, round(lag * level.cell_seconds / stretch.cell_seconds), stretch)
-        if near is not Unresolved.NOISE:
-            return near
-    return _refined(heights, lag, level)
+            return guess if height >= _PLAIN_HEIGHT else None
+    return guess
 
 
 def find_period_near(stretch: Stretch, guess_seconds: float) -> Period | Unresolved:
@@ -121,7 +116,7 @@ def find_period_near(stretch: Stretch, guess_seconds: float) -> Period | Unresol
     for level in _levels(stretch):
         lag = round(guess_seconds / level.cell_seconds)
         heights = autocorrelation(level.cells, len(level.cells) // 2)
-        if heights is not None and lag >= LEAST_SAMPLES:
+        if heights is not None and (level is stretch or lag >= LEAST_SAMPLES):
             found = _refined(heights, lag, level)
         if found is not Unresolved.NOISE:
             break
