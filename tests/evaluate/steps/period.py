@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from evaluate.counting import share, table
-from evaluate.steps.trial import PLAIN, SHAPES, WRONG, Outcome, Trial, run_trial
+from evaluate.steps.trial import PLAIN, SHAPES, WRONG, Outcome, Trial, run_trials
 from support.training import STEADY, Course, Sampling
 
 LENGTHS = (0.2, 0.35, 0.5, 1.0, 2.2, 9.1)
@@ -78,11 +78,9 @@ def by_noise() -> str:
 
 def _of_all_shapes(trial: Trial, each: int) -> list[Outcome]:
     """Return the outcomes of trials like one, so many of each shape."""
-    return [
-        run_trial(replace(trial, shape=name, number=number))
-        for name in SHAPES
-        for number in range(each)
-    ]
+    return run_trials(
+        [replace(trial, shape=name, number=at) for name in SHAPES for at in range(each)]
+    )
 
 
 def _numbers(outcomes: Iterable[Outcome]) -> list[str]:

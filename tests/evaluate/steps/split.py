@@ -1,6 +1,5 @@
 """How far the inferred exposed share is from the true one, and when it is withheld."""
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from evaluate.counting import share, table
-from evaluate.steps.trial import Outcome, Trial, run_trial
+from evaluate.steps.trial import Outcome, Trial, run_trials
 from support.training import Gauge, Sampling
 
 _FAST = 0.02
@@ -33,22 +32,19 @@ _OTHERS = (
     "micro-bursts, 20 %",
     "late input, 15 % idle, 10 %",
 )
-_EACH = 1
 _HEAD = ("published", "within 5 points", "error in points, mean", "worst")
 _POINTS = 0.05
 
-Found = dict[tuple[str, float, str], list[Outcome]]
+Found = dict[tuple[str, float, str], Outcome]
 
 
 def run_all() -> Found:
     """Run each shape under each signal and length of step, sampled at 50 Hz."""
-    found: Found = {}
-    for gauge, length, shape in product(_GAUGES, _LENGTHS, (*_TRUE, *_OTHERS)):
-        trial = Trial(shape, length, Sampling(late=0.02), _GAUGES[gauge])
-        found[gauge, length, shape] = [
-            run_trial(replace(trial, number=number)) for number in range(_EACH)
-        ]
-    return found
+    cells = list(product(_GAUGES, _LENGTHS, (*_TRUE, *_OTHERS)))
+    trials = [
+        Trial(shape, length, Sampling(late=0.02), _GAUGES[gauge]) for gauge, length, shape in cells
+    ]
+    return dict(zip(cells, run_trials(trials), strict=True))
 
 
 def by_signal(found: Found) -> str:
@@ -72,9 +68,8 @@ def _numbers(
 ) -> list[str]:
     outcomes = [
         outcome
-        for (of_gauge, of_length, of_shape), some in found.items()
+        for (of_gauge, of_length, of_shape), outcome in found.items()
         if of_shape in shapes and gauge in {None, of_gauge} and length in {None, of_length}
-        for outcome in some
     ]
     errors = np.array([o.share_error for o in outcomes if o.share_error is not None])
     published = share(len(errors), len(outcomes))
@@ -94,8 +89,7 @@ def plot(found: Found, path: Path) -> None:
     """Draw the errors over how much of a step the signal is late and blurred by."""
     points = [
         ((_GAUGES[g].lag_seconds + _GAUGES[g].averaging_seconds) / length, shape, outcome)
-        for (g, length, shape), outcomes in found.items()
-        for outcome in outcomes
+        for (g, length, shape), outcome in found.items()
     ]
     # The same text each time, so that a page that did not change shows no difference.
     with mpl.rc_context({"svg.hashsalt": "steps", "svg.fonttype": "none"}):

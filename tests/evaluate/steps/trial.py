@@ -1,5 +1,7 @@
 """One made-up run, followed as the agent would, and how far what was found is from the truth."""
 
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +26,7 @@ from support.training import (
 
 # Other seeds than those that the tracker was made with.
 SEED = 20_261_128
+WORKERS = 4
 # A period that is off by more is another one: a harmonic.
 WRONG = 0.15
 
@@ -69,6 +72,12 @@ class Outcome:
     share_error: float | None
     steps_ratio: float
     reason: Unresolved | None
+
+
+def run_trials(trials: Sequence[Trial]) -> list[Outcome]:
+    """Run all, some at a time, and return their outcomes in order."""
+    with ProcessPoolExecutor(max_workers=WORKERS) as pool:
+        return list(pool.map(run_trial, trials, chunksize=4))
 
 
 def run_trial(trial: Trial) -> Outcome:
