@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -93,3 +94,22 @@ def regular_counter(
     times = np.arange(0, seconds, interval)
     whole, part = np.divmod(times, period)
     return times, rate * (whole * duty * period + np.minimum(part, duty * period))
+
+
+RECORDINGS = Path(__file__).resolve().parents[1] / "training" / "recordings"
+# Of the signals in a recording, over how long each averages.
+RECORDED_SIGNALS = {"ideal": 0.01, "gpm": 0.2}
+
+
+def recording(name: str) -> dict[str, Floats]:
+    """Return the arrays of a real job; `training.recording` says what they are."""
+    with np.load(RECORDINGS / f"{name}.npz") as held:
+        return {key: held[key].astype(np.float64) for key in held}
+
+
+def watch_recording(held: dict[str, Floats], signal: str) -> Watched:
+    """Follow a real job to its end by one of its signals."""
+    rail = Samples(held["rail_times"], held["transmit_bytes"])
+    gpu = Samples(held[f"{signal}_times"], held[f"{signal}_activity"])
+    of = Signal("gpm", RECORDED_SIGNALS[signal], is_share=True)
+    return Watched([rail], [gpu], of).follow(float(held["rail_times"][-1]))
