@@ -10,7 +10,8 @@ SYSTEM_PACKAGES := gcc iproute2 lldpd make openssl prometheus prometheus-alertma
 	prometheus-node-exporter python3-dev python3-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-gpu check lint golden bench evaluate soak lab system-deps clean
+.PHONY: help run demo test test-gpu check lint golden bench evaluate soak lab deb wheels \
+	system-deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -69,6 +70,13 @@ soak: $(VENV)/ready ## does the agent grow? an hour; writes SOAK.md
 
 lab: $(VENV)/ready ## long statistics in network namespaces (root); writes LAB.md
 	PYTHONPATH=tests $(BIN)/python -m lab.study
+
+deb: $(VENV)/ready ## the Debian package of the agent, into dist/ (VERSION=1.2-3 for another version)
+	@deploy/debian/build.sh $(BIN) dist $(VERSION)
+
+wheels: $(VENV)/ready ## both distributions as wheels, into dist/
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir dist ./agent ./analyzer
 
 # Tests start what they need themselves: while the packages are installed, policy-rc.d(8) keeps their
 # services from being started on this machine, lldpd on its networks above all.

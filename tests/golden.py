@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from railwatch.reference import configuration_page, metrics_page
+from railwatch.sample_file import sample_file
 from railwatch_agent.settings import AgentSettings
 from railwatch_analyzer.settings import AnalyzerSettings
 
@@ -18,7 +19,11 @@ ROOT = Path(__file__).parent.parent
 def generated() -> dict[str, str]:
     """Return what each generated file should hold, by its path in the repository."""
     files = {"agent.toml": AgentSettings, "analyzer.toml": AnalyzerSettings}
-    return {"METRICS.md": metrics_page(), "CONFIGURATION.md": configuration_page(files)}
+    return {
+        "METRICS.md": metrics_page(),
+        "CONFIGURATION.md": configuration_page(files),
+        **{f"deploy/{name}": sample_file(name, schema) for name, schema in files.items()},
+    }
 
 
 def main() -> int:
