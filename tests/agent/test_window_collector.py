@@ -33,12 +33,12 @@ class _Windows:
         # 1000 s of monotonic time are the beginning of a window on the wall clock.
         self.clock = FakeClock(monotonic=1000.0, wall=1_700_000_000.0)
         self.tape = Tape(6000)
-        self.rail = rail()
+        self.rails = (rail(),)
         self.line_rate: float | None = _LINE_RATE
         self.received = 0.0
         self.collector = WindowCollector(
             tape=self.tape,
-            rails=lambda: (self.rail,),
+            rails=lambda: self.rails,
             line_rate=lambda _: self.line_rate,
             sample_seconds=lambda: _INTERVAL,
             window_seconds=_WINDOW,
@@ -221,3 +221,12 @@ def test_one_by_one_or_all_at_once_is_the_same_histogram() -> None:
 
     assert one.distribution() == every.distribution()
     assert one.distribution().buckets == (2, 4)
+
+
+def test_a_node_without_rails_has_windows_of_nothing() -> None:
+    windows = _Windows()
+    windows.rails = ()
+    windows.collect()
+    windows.clock.advance(2 * _WINDOW)
+
+    assert value(windows.collect(), AGENT_WINDOW_END) is not None

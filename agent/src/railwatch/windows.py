@@ -104,6 +104,8 @@ def statistics_of_counters(
     counters: Sequence[Counted], start: float, end: float, *, longest_interval: float = math.inf
 ) -> list[WindowStatistics | None]:
     """Return `window_statistics` of each of *counters*; of many at once for little more."""
+    if not counters:
+        return []
     edges = np.array([start, end])
     pieces = _joined([_cut(of.times, of.counter, edges, None, longest_interval) for of in counters])
     rates = np.array([np.nan if of.line_rate is None else of.line_rate for of in counters])
