@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 RUN_SECONDS ?=
 
 # What the tests need beyond Python; only `make system-deps` installs it.
-SYSTEM_PACKAGES := gcc iproute2 lldpd make openssl prometheus prometheus-alertmanager \
-	prometheus-node-exporter python3-dev python3-venv
+SYSTEM_PACKAGES := gcc iproute2 lldpd make mmdebstrap openssl prometheus prometheus-alertmanager \
+	prometheus-node-exporter python3-dev python3-venv systemd systemd-container
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-gpu check lint golden bench evaluate soak lab deb wheels \

@@ -43,7 +43,7 @@ class Tier:
         if lacking:
             return f"needs {', '.join(lacking)}: make system-deps installs what is missing"
         if self.root and os.geteuid() != 0:
-            return "needs root, for network namespaces"
+            return "needs root, for namespaces"
         return None
 
 
@@ -52,12 +52,13 @@ TIERS = (
     Tier(
         "unit",
         ("agent", "analyzer", "contract", "docs"),
-        programs=("promtool", "amtool"),
+        programs=("promtool", "amtool", "systemd-analyze"),
         alone=False,
     ),
     # Named on the command line only: no machine of CI has a GPU.
     Tier("gpu", ("gpu",)),
     Tier("stack", ("e2e",), programs=_STACK),
+    Tier("system", ("system",), programs=("mmdebstrap", "systemd-nspawn", "dpkg-deb"), root=True),
     Tier("lab", ("lab",), programs=("ip", "tc", "lldpd", *_STACK), root=True),
 )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A configuration file with every key at its default and commented out, written from the settings."""
+"""A configuration file with every key commented out, at its default; written from the settings."""
 
 from __future__ import annotations
 

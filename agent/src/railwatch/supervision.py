@@ -72,6 +72,7 @@ class Supervision:
                 self._tell_end()
                 return False
             self._service.supervise()
+        self._manager.tell_status(self._service.status())
         self._manager.tell_ready()
         return True
 
