@@ -8,6 +8,7 @@ Knowledge: systemd-nspawn(1), nsenter(1), systemctl(1).
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -65,6 +66,9 @@ class Machine:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        # Everything inside ends with the first process; nothing of it is worth an orderly end.
+        for child in children_of(self._process.pid):
+            os.kill(child, signal.SIGKILL)
         self._process.stop()
         for leaf in self._leaves:
             _remove(leaf)

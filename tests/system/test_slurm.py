@@ -41,6 +41,18 @@ PrologFlags=Contain
 NodeName=node CPUs=2 RealMemory=500 Gres=gpu:2
 PartitionName=train Nodes=node Default=YES
 """
+# Marks five steps a second, and does not say which job it is.
+_TRAINING = """
+import socket, time
+marks = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+step, start = 0, time.monotonic()
+while True:
+    time.sleep(0.2)
+    end = time.monotonic()
+    mark = f"rank=0 step={step} start={start} end={end}"
+    marks.sendto(mark.encode(), "/run/railwatch/steps.sock")
+    step, start = step + 1, end
+"""
 _SET_UP = f"""
 set -e
 # An address that slurmd takes for the node's, two users, and devices that stand for GPUs.
@@ -65,6 +77,7 @@ def _set_up(node: Machine, packages: Packages) -> None:
     install(node, packages.old)
     node.run("sh", "-c", _SET_UP)
     node.write("/etc/slurm/slurm.conf", _SLURM_CONF)
+    node.write("/opt/training.py", _TRAINING)
     node.write("/etc/slurm/gres.conf", "NodeName=node Name=gpu File=/dev/fake[0-1]\n")
     node.run("systemctl", "restart", "munge", "slurmctld", "slurmd")
     node.wait_until(
@@ -73,9 +86,9 @@ def _set_up(node: Machine, packages: Packages) -> None:
 
 
 def _submit(node: Machine, user: str) -> str:
-    """Submit a job with one of the GPUs that ends when it is cancelled; return its number."""
-    job = ("sbatch", "--parsable", "--chdir=/tmp", "--ntasks=1", "--gres=gpu:1", "--wrap=sleep 999")
-    return node.run("runuser", "--user", user, "--", *job)
+    """Submit a job with one of the GPUs that trains until it is cancelled; return its number."""
+    job = ("sbatch", "--parsable", "--chdir=/tmp", "--ntasks=1", "--gres=gpu:1")
+    return node.run("runuser", "--user", user, "--", *job, "--wrap=python3 /opt/training.py")
 
 
 def _gpus(node: Machine, job: str) -> list[str]:
@@ -94,7 +107,12 @@ def test_two_jobs_on_a_node_are_told_apart(
             labels = {"job_id": job, "user": user, "partition": "train"}
             return node.value(METRICS, "railwatch_job_info", **labels)
 
+        def steps(job: str) -> float:
+            labels = {"job_id": job, "source": "marker"}
+            return node.value(METRICS, "railwatch_step_seconds_count", **labels) or 0
+
         node.wait_until(lambda: known(alices, "alice") == known(bobs, "bob") == 1, "both jobs")
+        node.wait_until(lambda: steps(alices) and steps(bobs), "steps of both jobs")
         assert sorted(_gpus(node, alices) + _gpus(node, bobs)) == ["0", "1"]
 
         node.run("scancel", alices)
