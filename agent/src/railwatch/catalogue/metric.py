@@ -73,6 +73,15 @@ class MetricSpec:
             return 2
         return max(len(self.values), 1)
 
+    @property
+    def series_names(self) -> tuple[str, ...]:
+        """Names of its series: histograms and summaries expose several."""
+        if self.type is MetricType.HISTOGRAM:
+            return (f"{self.name}_bucket", f"{self.name}_count", f"{self.name}_sum")
+        if self.type is MetricType.SUMMARY:
+            return (f"{self.name}_count", f"{self.name}_sum")
+        return (self.name,)
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
