@@ -94,11 +94,11 @@ def fold(recording: Recording, pace: Pace | None = None, spacing: float | None =
 
 
 def with_faults(
-    fold: Fold, caps: Sequence[Cap], horizon: float, *, patient: bool = True
+    fold: Fold, caps: Sequence[Cap], horizon: float, patience: float = np.inf
 ) -> list[Outcome]:
     """Return an outcome for each of *caps*, all of which are in the trace at once.
 
-    Unless *patient*, the fold ends soon after the last culprit was named.
+    The fold ends *patience* seconds after the last culprit was named.
     """
     onset = min(cap.onset for cap in caps)
     until = onset + horizon
@@ -122,8 +122,8 @@ def with_faults(
         row_of = {link: row for row, link in enumerate(state.links)}
         scores.append([float(state.status.score[row_of[culprit]]) for culprit in culprits])
         fired = {_link(f) for f in lines if f.state is FindingState.FIRING}
-        if not patient and fired.issuperset(culprits):
-            break
+        if fired.issuperset(culprits):
+            until = min(until, frame.time + patience)
     return [
         _outcome(fold, cap, lines, np.array(scores)[:, number], tuple(seen))
         for number, cap in enumerate(caps)

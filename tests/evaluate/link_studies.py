@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.figures import share, table
+from evaluate import rail_trace
+from evaluate.figures import revision, share, table
 from evaluate.folds import false_alarms, fold, with_faults
 from evaluate.injection import Coupling, capped
-from evaluate.recordings import after, job_of, links_of, merged, only
+from evaluate.rail_trace import MIDDLE
+from evaluate.recordings import after, job_of, links_of, merged, only, swapped
 from evaluate.trials import (
     HORIZON,
     Part,
@@ -23,6 +25,8 @@ from evaluate.trials import (
     run_cell,
 )
 
+from railwatch_analyzer.sources.recording import read_recording
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,13 +34,19 @@ if TYPE_CHECKING:
     from railwatch_analyzer.sources.recording import Recording
 
 HALF = Severity(share=0.5)
-MIDDLE = 780.0
 _HEAD = ("", "found in 60 s", "in 180 s", "in 300 s", "median delay", "culprit first", "false")
 
 
-def studies(forward: Fold, backward: Fold, seed: int, count: int) -> list[str]:
-    """Return a paragraph and a table for each study; caps of half the peak, nobody waits."""
+def report() -> str:
+    """Measure, and return the section; caps of half the peak, nobody waits."""
+    path = rail_trace.trace()
+    if path is None:
+        return rail_trace.NO_TRACE
+    count, seed = rail_trace.count(), rail_trace.seed()
     few = max(count // 3, 6)
+    recording = read_recording(path)
+    forward = fold(recording)
+    backward = fold(swapped(recording, float(recording.times.min()) + MIDDLE), forward.pace)
     rows = [
         *_other_direction(backward, seed, count),
         *_other_jobs(forward, seed, few),
@@ -46,10 +56,11 @@ def studies(forward: Fold, backward: Fold, seed: int, count: int) -> list[str]:
         *_sparse(forward, seed, few),
     ]
     text = (
+        f"Seed {seed}, revision {revision()}. "
         "Other splits, less to learn from, and fewer peers: caps at half of the peak that nobody "
         "waits for; *false* counts other links named, in all runs and without a fault."
     )
-    return [text, table(_HEAD, rows), _two_faults(forward, seed, few)]
+    return "\n\n".join([text, table(_HEAD, rows), _two_faults(forward, seed, few)])
 
 
 def _row(name: str, judged: Fold, outcomes: Sequence[Outcome], since: float = MIDDLE) -> list[str]:

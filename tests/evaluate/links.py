@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluate import rail_trace
 from evaluate.figures import revision, table
 from evaluate.folds import Fold, false_alarms, fold
 from evaluate.injection import Coupling
 from evaluate.link_plots import plot_curves, plot_survival
-from evaluate.link_studies import studies
+from evaluate.rail_trace import MIDDLE
 from evaluate.recordings import swapped
 from evaluate.trials import (
     HORIZON,
@@ -29,9 +28,6 @@ from railwatch_analyzer.sources.recording import read_recording
 if TYPE_CHECKING:
     from evaluate.folds import Outcome
 
-SEED = 2026
-# Calibration and test part: half an hour's halves.
-MIDDLE = 780.0
 _SEVERITIES = (
     Severity(share=0.25),
     Severity(share=0.5),
@@ -45,12 +41,11 @@ Cells = dict[tuple[Coupling, Severity], list["Outcome"]]
 
 def report() -> str:
     """Measure, draw the plots, and return the section."""
-    folder = os.environ.get("RAILWATCH_TRACES")
-    if folder is None:
-        return "Not measured: `RAILWATCH_TRACES` names no folder with the rail trace."
-    count = int(os.environ.get("RAILWATCH_EVALUATE_COUNT", "60"))
-    seed = int(os.environ.get("RAILWATCH_EVALUATE_SEED", str(SEED)))
-    recording = read_recording(Path(folder) / "rail_traffic_dev.parquet")
+    path = rail_trace.trace()
+    if path is None:
+        return rail_trace.NO_TRACE
+    count, seed = rail_trace.count(), rail_trace.seed()
+    recording = read_recording(path)
     forward = fold(recording)
     part = test_part(forward, seed)
     cells = {
@@ -69,7 +64,6 @@ def report() -> str:
             _alarms(forward, backward),
             "![Share of faults found by delay](docs/plots/links_delay.svg)",
             "![Recall against false alarms](docs/plots/links_curves.svg)",
-            *studies(forward, backward, seed, count),
         ]
     )
 

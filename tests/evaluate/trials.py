@@ -20,6 +20,8 @@ HORIZON = 300.0
 DIRECTIONS = ((TRANSMIT,), (RECEIVE,), (TRANSMIT, RECEIVE))
 # A cap has to leave so much more than the mean demand, or bytes alone would give it away.
 _ROOM = 1.05
+# How long a job that waits for its culprit is looked at after that was named.
+_PATIENCE = 60.0
 _GIGABIT = 1e9 / 8
 
 
@@ -72,9 +74,10 @@ def draw_cap(fold: Fold, severity: Severity, coupling: Coupling, part: Part, num
 def run_cell(
     fold: Fold, severity: Severity, coupling: Coupling, part: Part, count: int
 ) -> list[Outcome]:
-    """Run *count* faults, one at a time."""
+    """Run *count* faults, one at a time; where others may be named too, a minute longer."""
+    patience = 0.0 if coupling is Coupling.NONE else _PATIENCE
     return [
-        with_faults(fold, [draw_cap(fold, severity, coupling, part, number)], HORIZON)[0]
+        with_faults(fold, [draw_cap(fold, severity, coupling, part, number)], HORIZON, patience)[0]
         for number in range(count)
     ]
 

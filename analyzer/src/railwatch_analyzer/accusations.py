@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 # More would not be read.
 MOST_EVIDENCE = 5
 _MOST_CANDIDATES = 8
+# A candidate has at least this share of what speaks against the accused.
+_LEAST_RANK = 0.25
 # A feature is evidence from so many spreads on.
 _NOTICEABLE = 3.0
 
 
 def accusations(
-    state: State, score: NDArray[np.float64], groups: NDArray[np.int64]
+    state: State, score: NDArray[np.float64], rank: NDArray[np.float64]
 ) -> dict[Link, Accusation]:
     """Return what is held against each link after a window with these scores.
 
@@ -36,8 +38,8 @@ def accusations(
     ----------
     score
         Shape (links,), victims included: they stay candidates.
-    groups
-        Shape (links,).
+    rank
+        Shape (links,): how much speaks for each as the culprit.
     """
     alarming = score >= ALARM
     pressed = (state.status.degraded | (state.status.pressure > 0)).tolist()
@@ -49,31 +51,44 @@ def accusations(
     for row in np.flatnonzero(alarming).tolist():
         link = state.links[row]
         if link not in kept or score[row] >= kept[link].score:
-            rivals = np.flatnonzero(alarming & (groups == groups[row]))
-            kept[link] = _accusation(state, row, score, rivals)
+            kept[link] = _accusation(state, row, score, _candidates(state, row, rank, alarming))
     return kept
 
 
 def _accusation(
-    state: State, row: int, score: NDArray[np.float64], rivals: NDArray[np.int64]
+    state: State, row: int, score: NDArray[np.float64], candidates: tuple[Candidate, ...]
 ) -> Accusation:
     return Accusation(
         cause=cause_of(state.picture.deviation[row], state.sums.lasting[row]),
         score=float(score[row]),
-        candidates=_candidates(state, score, rivals),
+        candidates=candidates,
         evidence=_evidence(state, row),
     )
 
 
 def _candidates(
-    state: State, score: NDArray[np.float64], rivals: NDArray[np.int64]
+    state: State, accused: int, rank: NDArray[np.float64], alarming: NDArray[np.bool_]
 ) -> tuple[Candidate, ...]:
-    rows = rivals[np.argsort(-score[rivals], kind="stable")][:_MOST_CANDIDATES]
-    total = float(score[rows].sum())
+    """Who may be to blame besides the *accused* row: links of its job, or of its group without one.
+
+    A job waits for its slowest rail, so that rails of all its groups are ranked together.
+    """
+    likely = rank >= _LEAST_RANK * max(rank[accused], _LEAST_RANK)
+    kin = _kin(state, accused) & (likely | alarming)
+    kin[accused] = True
+    rows = np.flatnonzero(kin)
+    rows = rows[np.argsort(-rank[rows], kind="stable")][:_MOST_CANDIDATES]
+    total = float(rank[rows].sum())
     return tuple(
-        Candidate(link.node, link.rail, link.device, round(float(score[row]) / total, 3))
+        Candidate(link.node, link.rail, link.device, round(float(rank[row]) / total, 3))
         for row, link in ((row, state.links[row]) for row in rows.tolist())
     )
+
+
+def _kin(state: State, row: int) -> NDArray[np.bool_]:
+    if state.job_id[row]:
+        return np.array([job == state.job_id[row] for job in state.job_id])
+    return np.array([group == state.groups[row] for group in state.groups])
 
 
 def _evidence(state: State, row: int) -> tuple[Evidence, ...]:

@@ -37,6 +37,10 @@ class Cause(StrEnum):
 _QUEUE_EXCESS = 0.2
 # Bursts that lasted lower by a third of what is worth telling in one window.
 _LASTING = MATERIAL[next(i for i, f in enumerate(FEATURES) if f.kind is Kind.RATE)] / 3.0
+# So many links of a group, and this share of it, are a crowd that moves together.
+_CROWD = 4
+_CROWD_SHARE = 0.1
+_SUSPICIOUS = 0.5
 _QUEUE = next(i for i, f in enumerate(FEATURES) if f.kind is Kind.SHARE)
 
 
@@ -103,6 +107,38 @@ def victims(
                 out |= rows & ~blamed
                 break
     return out
+
+
+def followers(
+    score: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    degraded: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return which links are not to be told of, as their group moves together.
+
+    In a synchronous job many slow down with one, and all of them add up to something. Then the one
+    that most speaks against is told of, or the one that was told of already; the others are ranked
+    among its candidates.
+
+    Parameters
+    ----------
+    score, weight
+        Shape (links,): what windows add up to, 1 alarms; and the same over a long time.
+    groups, degraded
+        Shape (links,).
+    """
+    suspicious = score >= _SUSPICIOUS
+    size = np.bincount(groups, minlength=int(groups.max(initial=0)) + 1)
+    crowd = np.bincount(groups[suspicious], minlength=len(size)) >= np.maximum(
+        _CROWD, _CROWD_SHARE * size
+    )
+    out = crowd[groups] & ~degraded
+    for group in np.flatnonzero(crowd):
+        rows = np.flatnonzero(groups == group)
+        if not degraded[rows].any():
+            out[rows[weight[rows].argmax()]] = False
+    return np.asarray(out)
 
 
 def cause_of(deviation: NDArray[np.float64], lasting: NDArray[np.float64] | None = None) -> Cause:

@@ -10,7 +10,7 @@ import numpy as np
 
 from railwatch_analyzer.accusations import accusations
 from railwatch_analyzer.baseline import accepted_usual, group_spread, learn, learn_level
-from railwatch_analyzer.causes import victims
+from railwatch_analyzer.causes import followers, victims
 from railwatch_analyzer.comparison import Comparison, burst_level, compare
 from railwatch_analyzer.detectors.cusum import (
     Sums,
@@ -19,6 +19,7 @@ from railwatch_analyzer.detectors.cusum import (
     bounded,
     shortfalls,
     summed_scores,
+    weights,
 )
 from railwatch_analyzer.detectors.run_length import calibrated
 from railwatch_analyzer.detectors.shortfall import ShortfallDetector, anomaly_scores
@@ -52,6 +53,8 @@ _LEAST_ROWS = 8
 _MOST_ROWS = 20_000
 # A victim deviates and is not to blame: it stays below the alarm.
 _VICTIM_SCORE = 0.9
+# So much less speaks for a link that only felt another one's fault.
+_FELT_RANK = 0.1
 _QUEUE = next(number for number, f in enumerate(FEATURES) if f.kind is Kind.SHARE)
 
 
@@ -84,6 +87,8 @@ def judge_window(state: State, window: Window) -> State:
         queue_known=np.isfinite(case.seen.level[:, _QUEUE]),
         missed=(state.status.degraded & np.isnan(case.score)) | _was_down(state, window.end),
     )
+    weight = weights(case.sums, state.limits)
+    following = followers(case.evidence.score, weight, groups, state.status.degraded)
     status = after_window(
         state.status,
         np.where(felt, np.minimum(case.alone, _VICTIM_SCORE), case.alone),
@@ -91,9 +96,10 @@ def judge_window(state: State, window: Window) -> State:
         may_alarm=state.roster.peered,
         explained=felt,
         unsure=_unsure(state, case.seen, groups, window.end),
-        evidence=_excused(case.evidence, felt),
+        evidence=_excused(case.evidence, felt, following),
     )
     before = state.status.degraded
+    ended = before & ~status.degraded
     state = replace(
         state,
         windows=state.windows + 1,
@@ -101,13 +107,13 @@ def judge_window(state: State, window: Window) -> State:
             case.sums,
             state.limits,
             explained=felt,
-            ended=before & ~status.degraded,
+            ended=ended | (np.isin(groups, groups[ended]) & ~status.degraded),
             begun=status.degraded & ~before,
         ),
         status=status,
         picture=_picture(state, case),
     )
-    state = replace(state, accused=accusations(state, case.score, groups))
+    state = replace(state, accused=accusations(state, case.score, _rank(case, weight, felt)))
     return _train(_learn(state, case, groups), groups, window.seconds)
 
 
@@ -134,11 +140,17 @@ def _case(state: State, window: Window, groups: NDArray[np.int64]) -> _Case:
     )
 
 
-def _excused(evidence: Evidence, felt: NDArray[np.bool_]) -> Evidence:
-    """*evidence* without an alarm of the links that only *felt* another one's fault."""
+def _rank(case: _Case, weight: NDArray[np.float64], felt: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How much speaks for each link as the culprit: over a long time, and in this window alone."""
+    alone = np.where(case.alone >= ALARM, case.alone, 0.0)
+    return np.where(felt, _FELT_RANK, 1.0) * (weight + alone)
+
+
+def _excused(evidence: Evidence, felt: NDArray[np.bool_], following: NDArray[np.bool_]) -> Evidence:
+    """*evidence* without an alarm of the links that only *felt* or *followed* another one."""
     return replace(
         evidence,
-        score=np.where(felt, np.minimum(evidence.score, _VICTIM_SCORE), evidence.score),
+        score=np.where(felt | following, np.minimum(evidence.score, _VICTIM_SCORE), evidence.score),
         is_over=evidence.is_over | felt,
     )
 

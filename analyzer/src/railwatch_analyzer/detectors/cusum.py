@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What is taken off a window's shortfall, in spreads: half of the shift that a horizon is best at.
 ALLOWANCE: NDArray[np.float64] = np.array([1.5, 0.6])
 HORIZONS = ("fast", "slow")
+_SLOW = HORIZONS.index("slow")
 # The shapes of one direction shrink together: their mean is steadier than each.
 _SHAPES = [
     [i for i, f in enumerate(FEATURES) if f.kind is Kind.RATE and f.direction is direction]
@@ -35,8 +36,8 @@ _MOST = 3.0
 # A usual that was learned from n windows is off by 1/sqrt(n) spreads; twice that is not held
 # against a link.
 _DOUBT = 2.0
-# What is remembered of a sum, in limits: enough to rank, little enough to be forgotten.
-_MOST_LIMITS = 3.0
+# What is remembered of a sum, in limits: enough to rank for a quarter of an hour.
+_MOST_LIMITS = 50.0
 # Healthy evidence that ends an alarm: five windows as usual.
 _WELL = 4.0
 _WELL_ALLOWANCE = 1.0
@@ -149,6 +150,11 @@ def summed_scores(sums: Sums, limits: NDArray[np.float64]) -> NDArray[np.float64
     scores = (sums.sums / limits).max(axis=2)
     most = np.where(np.sqrt(sums.depth) >= _LEAST_DEPTH, np.inf, _IMMATERIAL_SCORE)
     return np.asarray(np.minimum(scores, most).max(axis=1))
+
+
+def weights(sums: Sums, limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much speaks against each link over a long time; shape (links,), for ranking."""
+    return np.asarray((sums.sums / limits)[:, :, _SLOW].max(axis=1))
 
 
 def beginnings(sums: Sums, limits: NDArray[np.float64]) -> NDArray[np.float64]:
