@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from railwatch_analyzer.causes import Cause, cause_of, victims
+from railwatch_analyzer.causes import Cause, cause_of, followers, victims
 from railwatch_analyzer.features import FEATURES, MATERIAL, Direction, Kind
 
 _MUCH = 3.0
@@ -147,3 +147,31 @@ def test_while_a_culprit_is_out_of_sight_only_its_like_is_accused() -> None:
     found = _victims(*links, missed=[True, False, False])
 
     assert found == [False, True, False]
+
+
+def _followers(
+    score: list[float], weight: list[float] | None = None, degraded: list[int] | None = None
+) -> list[int]:
+    """Rows of one group that are not told of."""
+    told = np.isin(np.arange(len(score)), degraded or [])
+    found = followers(
+        np.array(score), np.array(weight or score), np.zeros(len(score), dtype=np.int64), told
+    )
+    return np.flatnonzero(found).tolist()
+
+
+def test_of_a_crowd_the_one_that_most_speaks_against_is_told_of() -> None:
+    assert _followers([0.6, 1.1, 0.7, 1.2], weight=[0.5, 2.0, 0.6, 1.9]) == [0, 2, 3]
+
+
+def test_who_was_told_of_stays_and_nobody_joins() -> None:
+    assert _followers([1.1, 1.3, 0.7, 3.0], degraded=[0]) == [1, 2, 3]
+
+
+def test_two_faults_of_a_group_are_no_crowd() -> None:
+    assert _followers([1.2, 0.1, 1.4, 0.0, 0.2]) == []
+
+
+def test_a_few_that_are_odd_by_chance_are_no_crowd_of_a_large_group() -> None:
+    assert _followers([0.6] * 5 + [0.0] * 95) == []
+    assert len(_followers([0.6] * 10 + [0.0] * 90)) == 99

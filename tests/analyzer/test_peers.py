@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from railwatch_analyzer.frame import Link
-from railwatch_analyzer.peers import group_names, group_numbers, peer_medians
+from railwatch_analyzer.peers import group_medians, group_names, group_numbers, peer_medians
 
 # Few distinct values, so that ties are common.
 _CELL = st.one_of(st.just(np.nan), st.sampled_from([-1.0, 0.0, 1.0, 2.5]), st.floats(-1e9, 1e9))
@@ -76,3 +76,13 @@ def test_without_a_job_links_of_one_rail_and_speed_are_peers() -> None:
     assert a == b
     assert d == e
     assert len({a, c, d}) == 3
+
+
+def test_the_median_of_a_group_has_everybody_who_is_known_in_it() -> None:
+    values = np.array([1.0, 2.0, 9.0, np.nan, 4.0, np.nan])
+    groups = np.array([0, 0, 0, 0, 1, 2])
+
+    found = group_medians(values, groups)
+
+    assert found[:5].tolist() == [2.0, 2.0, 2.0, 2.0, 4.0]
+    assert np.isnan(found[5])

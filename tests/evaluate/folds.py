@@ -100,22 +100,16 @@ def with_faults(
 
     The fold ends *patience* seconds after the last culprit was named.
     """
-    onset = min(cap.onset for cap in caps)
-    until = onset + horizon
-    changed = capped(fold.recording, caps, until + 60.0)
-    if fold.spacing is not None:
-        changed = thinned(changed, fold.spacing)
-    overlay = {frame.time: frame for frame in recording_frames(changed, pace=fold.pace)}
-    begin = fold.since(onset)
+    until = min(cap.onset for cap in caps) + horizon
+    begin, frames = overlaid_frames(fold, caps, horizon)
     state = fold.states[begin]
     culprits = [fold.recording.links[cap.link] for cap in caps]
     lines: list[Finding] = []
     scores: list[list[float]] = []
     seen: list[Frame] = []
-    for frame in fold.frames[begin:]:
+    for frame in frames:
         if frame.time > until:
             break
-        frame = _overlaid(frame, overlay.get(frame.time))  # noqa: PLW2901 - the same with faults
         seen.append(frame)
         state, said = judge(state, frame)
         lines.extend(said)
@@ -128,6 +122,24 @@ def with_faults(
         _outcome(fold, cap, lines, np.array(scores)[:, number], tuple(seen))
         for number, cap in enumerate(caps)
     ]
+
+
+def overlaid_frames(
+    fold: Fold, caps: Sequence[Cap], horizon: float
+) -> tuple[int, tuple[Frame, ...]]:
+    """Return the frames with *caps* in them, and the number of the first."""
+    onset = min(cap.onset for cap in caps)
+    until = onset + horizon
+    changed = capped(fold.recording, caps, until + 60.0)
+    if fold.spacing is not None:
+        changed = thinned(changed, fold.spacing)
+    overlay = {frame.time: frame for frame in recording_frames(changed, pace=fold.pace)}
+    begin = fold.since(onset)
+    return begin, tuple(
+        _overlaid(frame, overlay.get(frame.time))
+        for frame in fold.frames[begin:]
+        if frame.time <= until
+    )
 
 
 def false_alarms(fold: Fold, since: float) -> tuple[set[Link], float]:

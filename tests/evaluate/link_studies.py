@@ -24,7 +24,6 @@ from evaluate.trials import (
     ranked_first,
     run_cell,
 )
-
 from railwatch_analyzer.sources.recording import read_recording
 
 if TYPE_CHECKING:
