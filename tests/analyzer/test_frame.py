@@ -139,7 +139,7 @@ _CELLS = st.dictionaries(
         st.sampled_from("01"),
         st.sampled_from([RAIL_UP.name, RAIL_TRANSMIT_BYTES.name]),
     ),
-    st.floats(allow_nan=False),
+    st.floats(allow_nan=False, allow_infinity=False),
 )
 
 
@@ -165,3 +165,34 @@ def _filled(cells: list[tuple[tuple[str, str, str], float]]) -> Frame:
     for (node, rail, name), value in cells:
         builder.add(node, name, {"rail": rail, "device": "d"}, value, _NOW)
     return builder.build()
+
+
+def test_a_node_has_one_voice_about_a_rail() -> None:
+    """Several devices on one rail would be so many votes among the rail's peers."""
+    builder = FrameBuilder(1000.0, 5.0)
+    for device, sampled_at in (("a", 990.0), ("z", 980.0), ("b", 995.0)):
+        builder.add("n", "railwatch_rail_up", {"rail": "0", "device": device}, 1.0, sampled_at)
+    builder.add("n", "railwatch_rail_up", {"rail": "1", "device": "a"}, 1.0, 980.0)
+
+    frame = builder.build()
+
+    assert frame.links == (Link("n", "0", "b"), Link("n", "1", "a"))
+
+
+def test_a_node_has_one_voice_about_the_length_of_windows() -> None:
+    builder = FrameBuilder(1000.0, 5.0)
+    for node in ("a", "b", "c"):
+        builder.add(node, "railwatch_agent_window_seconds", {}, 5.0, 999.0)
+    for number in range(100):
+        builder.add("liar", "railwatch_agent_window_seconds", {"x": str(number)}, 300.0, 999.0)
+
+    assert builder.build().window_seconds == 5.0
+
+
+@pytest.mark.parametrize(("end", "known"), [(1030.0, True), (1e9, False), (math.inf, False)])
+def test_a_window_that_has_yet_to_end_is_unknown(end: float, *, known: bool) -> None:
+    builder = FrameBuilder(1000.0, 5.0)
+    builder.add("n", "railwatch_rail_up", {"rail": "0", "device": "a"}, 1.0, 999.0)
+    builder.add("n", "railwatch_agent_window_end_timestamp_seconds", {}, end, 999.0)
+
+    assert np.isfinite(builder.build().window_end[0]) == known

@@ -53,7 +53,7 @@ class CountingClock(SystemClock):
 
 
 def _source(
-    *targets: Target, cycle: float = _CYCLE_SECONDS, most_bytes: int = 2**20
+    *targets: Target, cycle: float = _CYCLE_SECONDS, most_bytes: int = 4 * 2**20
 ) -> ScrapeSource:
     return ScrapeSource(targets, CountingClock(), interval_seconds=cycle, most_bytes=most_bytes)
 
@@ -81,6 +81,10 @@ def _cut_short(request: BaseHTTPRequestHandler) -> None:
     request.close_connection = True
 
 
+def _many(line: str) -> bytes:
+    return "".join(line % number for number in range(1000)).encode()
+
+
 _GZIP = (("Content-Encoding", "gzip"),)
 _BAD: dict[str, Answer] = {
     "mute": wait_for_the_end,
@@ -97,7 +101,15 @@ _BAD: dict[str, Answer] = {
     "compressed": answer_with(
         gzip.compress(_AGENT.encode()), headers=(("Content-Encoding", "gzip"),)
     ),
-    "too large": answer_with(_AGENT.encode() + b"# comment\n" * 200_000),
+    "bomb": answer_with(gzip.compress(b"a 1\n" * 10_000_000), headers=_GZIP),
+    "a million series": answer_with(_AGENT.encode() + b"a 1\n" * 1_000_000),
+    "a huge label": answer_with(
+        f'railwatch_rail_up{{rail="{"x" * 5000}",device="a"}} 1\n'.encode()
+    ),
+    "a thousand rails": answer_with(_many('railwatch_rail_up{rail="%d",device="a"} 1\n')),
+    "a rail a thousand times": answer_with(_many('railwatch_rail_up{rail="0",device="%d"} 1\n')),
+    "a thousand jobs": answer_with(_many('railwatch_job_info{job_id="%d"} 1\n')),
+    "too large": answer_with(_AGENT.encode() + b"# " + b"x" * 5_000_000),
 }
 
 
@@ -138,6 +150,38 @@ def test_a_bad_target_costs_itself_and_nothing_else(behaviour: Answer) -> None:
     assert frame.missed == ("bad",)
     assert [link.node for link in frame.links] == ["good"]
     assert bad.connections == 1
+
+
+def test_a_target_speaks_for_itself_only() -> None:
+    """Whatever it says of another node counts as said of its own."""
+    liar = b'railwatch_rail_up{rail="0",device="mlx5_0",node="good",instance="good:9810"} 0\n'
+    with _agent() as good, Loopback(answer_with(liar)) as bad:
+        targets = Target(bad.address, "bad"), Target(good.address, "good")
+        with closing(_source(*targets)) as source:
+            frame = source.fetch()
+
+    assert frame.links == (Link("bad", "0", "mlx5_0"), Link("good", "0", "mlx5_0"))
+    assert frame["up"].tolist() == [0.0, 1.0]
+
+
+def test_numbers_that_mean_nothing_are_unknown() -> None:
+    storm = b"".join(
+        b'railwatch_rail_%s{rail="0",device="a"} %s\n' % pair
+        for pair in ((b"up", b"+Inf"), (b"present", b"NaN"), (b"speed_bytes_per_second", b"1e400"),
+                     (b"transmit_bytes_total", b"7"))
+    ) + (
+        b"railwatch_agent_window_end_timestamp_seconds 9e99\n"
+        b"railwatch_agent_window_seconds -Inf\n"
+    )  # fmt: skip
+    with Loopback(answer_with(storm)) as bad, closing(_source(Target(bad.address, "n"))) as source:
+        frame = source.fetch()
+
+    assert [math.isnan(frame[name][0]) for name in ("up", "present", "speed_bytes_per_second")] == [
+        True
+    ] * 3
+    assert frame["transmit_bytes_total"].tolist() == [7.0]
+    assert math.isnan(frame.window_end[0])
+    assert frame.window_seconds == 5.0
 
 
 def test_a_dead_target_is_missed() -> None:

@@ -121,11 +121,15 @@ def _prefixes(spec: MetricSpec, values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Reader:
-    """Reads exposition text line by line; remembers how each series' text parses."""
+    """Reads exposition text line by line; remembers how each series' text parses.
 
-    _CACHE_LIMIT = 2_000_000
+    Lines of more than *longest_line* characters are refused. *most_remembered* texts of series are
+    kept, and then begun anew.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_line: int = 65_536, most_remembered: int = 2_000_000) -> None:
+        self._longest_line = longest_line
+        self._most_remembered = most_remembered
         self._series: dict[str, Series] = {}
 
     def read(self, text: str) -> Iterator[tuple[Series, float]]:
@@ -139,6 +143,8 @@ class Reader:
         for line in text.split("\n"):
             if not line or line[0] == "#" or line.isspace():
                 continue
+            if len(line) > self._longest_line:
+                raise ExpositionError(f"a line of {len(line)} characters: {line[:80]!r}")
             match = _LINE.fullmatch(line)
             if match is None:
                 raise ExpositionError(f"not a sample: {line[:200]!r}")
@@ -152,7 +158,7 @@ class Reader:
                 raise ExpositionError(f"not a number: {line[:200]!r}") from exc
 
     def _remember(self, written: str) -> Series:
-        if len(self._series) >= self._CACHE_LIMIT:
+        if len(self._series) >= self._most_remembered:
             self._series.clear()
         series = self._series[written] = parse_series(written)
         return series

@@ -7,6 +7,7 @@ appended where the metric has one (`faults_total_retransmit`). Unknown is NaN, n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,9 @@ class Frame:
         return self.values[:, POSITION[name]]
 
 
+# Clocks of nodes may be so far apart.
+_CLOCKS_APART_SECONDS = 60.0
+
 # Series that name a row, or hold for a whole node, rather than fill a cell.
 JOB_INFO = f"{_RAIL_PREFIX}job_info"
 NEIGHBOR_INFO = f"{_RAIL_PREFIX}neighbor_info"
@@ -189,7 +193,7 @@ class FrameBuilder:
     _sampled_at: dict[Link, float] = field(default_factory=dict)
     _names: dict[tuple[str, Link], str] = field(default_factory=dict)
     _window_end: dict[str, float] = field(default_factory=dict)
-    _window_seconds: list[float] = field(default_factory=list)
+    _window_seconds: dict[str, float] = field(default_factory=dict)
     _jobs: JobFrameBuilder = field(default_factory=JobFrameBuilder)
 
     def add(
@@ -199,7 +203,7 @@ class FrameBuilder:
         if name == AGENT_WINDOW_END.name:
             self._window_end[node] = value
         elif name == AGENT_WINDOW_SECONDS.name:
-            self._window_seconds.append(value)
+            self._window_seconds[node] = value
         elif "rail" in labels and "device" in labels:
             self._add_cell(Link(node, labels["rail"], labels["device"]), name, labels, value)
             self._see(Link(node, labels["rail"], labels["device"]), name, sampled_at)
@@ -222,7 +226,8 @@ class FrameBuilder:
         row = self._rows.get(link)
         if row is None:
             row = self._rows[link] = np.full(len(COLUMNS), np.nan)
-        row[position] = value
+        # What an agent cannot mean is unknown.
+        row[position] = value if math.isfinite(value) else math.nan
 
     def _see(self, link: Link, name: str, sampled_at: float) -> None:
         if name == RAIL_TRANSMIT_BYTES.name or link not in self._sampled_at:
@@ -230,14 +235,15 @@ class FrameBuilder:
 
     def build(self, missed: tuple[str, ...] = ()) -> Frame:
         """Return the frame of all that was added; links in sorted order."""
-        links = tuple(sorted(self._rows))
-        window_seconds = float(np.median(self._window_seconds)) if self._window_seconds else 5.0
+        links = self._links()
+        lengths = [seconds for seconds in self._window_seconds.values() if 0 < seconds < math.inf]
+        window_seconds = float(np.median(lengths)) if lengths else 5.0
         return Frame(
             time=self.time,
             links=links,
             values=np.array([self._rows[link] for link in links]).reshape(-1, len(COLUMNS)),
             sampled_at=np.array([self._sampled_at[link] for link in links]),
-            window_end=np.array([self._window_end.get(link.node, np.nan) for link in links]),
+            window_end=np.array([self._end_of_window(link.node) for link in links]),
             window_seconds=window_seconds,
             interval_seconds=self.interval_seconds,
             job_id=tuple(self._names.get(("job_id", link), "") for link in links),
@@ -245,3 +251,21 @@ class FrameBuilder:
             missed=missed,
             jobs=self._jobs.build(),
         )
+
+    def _links(self) -> tuple[Link, ...]:
+        """Return the links, one a rail of a node: the one that was sampled last.
+
+        A rail that got another device is seen with both for a while; a node that says that it has
+        several devices on one rail would have more votes than others about that rail.
+        """
+        newest: dict[tuple[str, str], Link] = {}
+        for link in sorted(self._rows):
+            before = newest.get((link.node, link.rail))
+            if before is None or self._sampled_at[link] > self._sampled_at[before]:
+                newest[link.node, link.rail] = link
+        return tuple(sorted(newest.values()))
+
+    def _end_of_window(self, node: str) -> float:
+        """Return when the window of *node* ended; nobody knows one that has yet to end."""
+        end = self._window_end.get(node, math.nan)
+        return end if end <= self.time + _CLOCKS_APART_SECONDS else math.nan

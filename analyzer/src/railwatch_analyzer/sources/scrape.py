@@ -15,15 +15,23 @@ from railwatch_analyzer.sources.base import FETCHED_NAMES
 from railwatch_analyzer.sources.http_client import Access, FetchError, HttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from railwatch.clock import Clock
-    from railwatch.exposition import Series
 
 log = logging.getLogger(__name__)
 
 # An agent exposes 1,000 series, about 150 kB.
 _MOST_BYTES = 8 * 2**20
+# Ten times what an agent shows by default. Whoever shows more costs the others' time, for what is
+# read here keeps all of them waiting.
+_MOST_LINES = 30_000
+_LONGEST_LINE = 4096
+# Of one node, each a link or a job to be remembered; no node has so many.
+_MOST_RAILS = 64
+_MOST_JOBS = 256
+# Texts of series; agents of one kind share most of them.
+_MOST_REMEMBERED = 200_000
 # An answer comes within milliseconds; whoever needs longer must not eat the others' time.
 _TIMEOUT_SHARE = 0.3
 _LONGEST_TIMEOUT_SECONDS = 5.0
@@ -63,7 +71,7 @@ class ScrapeSource:
         self._scheme = "http" if access.tls is None else "https"
         self._client = HttpClient(access, clock, most_bytes=most_bytes)
         # Shared, as agents of one kind expose the same series.
-        self._reader = Reader()
+        self._reader = Reader(longest_line=_LONGEST_LINE, most_remembered=_MOST_REMEMBERED)
         self._failing: frozenset[Target] = frozenset()
 
     def fetch(self) -> Frame:
@@ -104,20 +112,24 @@ class ScrapeSource:
         )
         if answer.status != 200:
             raise FetchError(f"answers with status {answer.status}")
+        if answer.body.count(b"\n") > _MOST_LINES:
+            raise FetchError(f"the answer has more than {_MOST_LINES} lines")
         # All of it is read before any of it counts: half an answer is none.
-        for series, value in self._read(answer.body.decode("utf-8")):
-            builder.add(target.node, series.name, dict(series.labels), value, answer.answered_at)
+        for name, labels, value in self._read(answer.body.decode("utf-8")):
+            builder.add(target.node, name, labels, value, answer.answered_at)
 
-    def _read(self, text: str) -> list[tuple[Series, float]]:
-        """Return the series of *text* that a frame holds."""
+    def _read(self, text: str) -> list[tuple[str, dict[str, str], float]]:
+        """Return name, labels and value of the series of *text* that a frame holds."""
         is_agent = False
         found = []
         for series, value in self._reader.read(text):
             if series.name in FETCHED_NAMES:
-                found.append((series, value))
+                found.append((series.name, dict(series.labels), value))
             is_agent = is_agent or series.name.startswith(PREFIX)
         if not is_agent:
             raise FetchError("the answer holds no series of an agent")
+        _refuse_many("rail", "device", _MOST_RAILS, found)
+        _refuse_many("job_id", "source", _MOST_JOBS, found)
         return found
 
     def _report(self, failures: dict[Target, str]) -> None:
@@ -128,6 +140,15 @@ class ScrapeSource:
         for target in self._failing - failures.keys():
             log.info("agent answers again node=%s address=%s", *_names(target))
         self._failing = frozenset(failures)
+
+
+def _refuse_many(
+    label: str, also: str, most: int, found: Iterable[tuple[str, Mapping[str, str], float]]
+) -> None:
+    """Raise FetchError if a node shows more than *most* of what two labels name."""
+    named = {(labels[label], labels.get(also)) for _, labels, _ in found if label in labels}
+    if len(named) > most:
+        raise FetchError(f"the answer has {len(named)} values of {label}, more than {most}")
 
 
 def _names(target: Target) -> tuple[str, str]:
