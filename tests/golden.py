@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import yaml
+
 from railwatch.reference import configuration_page, metrics_page
 from railwatch.sample_file import sample_file
 from railwatch_agent.settings import AgentSettings
 from railwatch_analyzer.settings import AnalyzerSettings
 
 ROOT = Path(__file__).parent.parent
+_RULES = ROOT / "deploy" / "prometheus" / "rules"
 
 
 def generated() -> dict[str, str]:
@@ -23,7 +26,22 @@ def generated() -> dict[str, str]:
         "METRICS.md": metrics_page(),
         "CONFIGURATION.md": configuration_page(files),
         **{f"deploy/{name}": sample_file(name, schema) for name, schema in files.items()},
+        "deploy/kubernetes/prometheus-rules.yaml": _prometheus_rule(),
     }
+
+
+def _prometheus_rule() -> str:
+    """Return the shipped rules as an object of the Prometheus Operator."""
+    files = sorted(_RULES.glob("*.yml"))
+    contents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    resource = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "railwatch", "namespace": "railwatch"},
+        "spec": {"groups": [group for content in contents for group in content["groups"]]},
+    }
+    head = "# Generated from deploy/prometheus/rules by `make golden`, which says what it means.\n"
+    return head + yaml.safe_dump(resource, sort_keys=False, width=100)
 
 
 def main() -> int:

@@ -130,7 +130,7 @@ def test_passwords_are_tried_one_at_a_time_and_few_wait_for_that() -> None:
 @pytest.mark.parametrize(
     "header",
     ["", "Basic", "Basic !", "Basic YQ==", "Bearer YTpi", "Basic \xff", "Basic /zph",
-     _basic("alice", "s" * 73)],
+     _basic("alice", "s" * 73), _basic("alice", "a\0b")],
 )  # fmt: skip
 def test_what_is_no_password_costs_nothing(header: str) -> None:
     slow = Slow()

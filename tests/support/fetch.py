@@ -19,8 +19,8 @@ _READ_AND_PRINT = (
 )
 
 
-def fetch_directly(url: str) -> bytes:
-    """Return the body of `url`."""
+def fetch_directly(url: str | urllib.request.Request) -> bytes:
+    """Return the body of `url`, or of the answer to a whole request."""
     with _DIRECT.open(url, timeout=_TIMEOUT_SECONDS) as response:
         body: bytes = response.read()
     return body

@@ -88,7 +88,8 @@ class Passwords:
     def judge(self, users: Mapping[str, bytes], authorization: str) -> Admission:
         """Return whether *authorization* is that of one of *users* (name → hash)."""
         given = parse_basic(authorization)
-        if given is None or len(given[1]) > _MOST_PASSWORD_BYTES:
+        # Versions of bcrypt differ in what they say of these, some with an exception.
+        if given is None or len(given[1]) > _MOST_PASSWORD_BYTES or b"\0" in given[1]:
             return Admission.REFUSED
         user, password = given
         # A user who does not exist takes as long as one who does.

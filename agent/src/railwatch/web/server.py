@@ -133,6 +133,9 @@ class _BoundedServer(ThreadingHTTPServer):
         try:
             self._secure(guest)
             _Handler(guest, client_address, self)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
+            # Whoever only looks whether the port is open hangs up like this.
+            log.debug("connection from %s ended early: %s", client_address, exc)
         except ssl.SSLError as exc:
             self._complain(client_address, exc)
         except Exception as exc:
