@@ -155,6 +155,7 @@ class Stream(IntEnum):
     UPLINK = 8
     GUST = 9
     COUNT = 10
+    POLL = 11
 
 
 def stream(simulation: Simulation, purpose: Stream, *numbers: int) -> np.random.Generator:
