@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evaluate.residuals import COLUMNS, Windows, null_windows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,6 +27,9 @@ _LONGEST_REFRESH = 2.5
 # Of the ports of a job that move, so many at least, in so many polls at least.
 _LEAST_PORTS = 6
 _ACTIVE_SHARE = 0.4
+_BURST = COLUMNS.index("transmit_window_top_decile_bytes_per_second")
+# Gaps and pauses leave residuals of other making beyond this.
+_MOST_RESIDUAL = 0.5
 
 
 def trace_path() -> Path | None:
@@ -40,8 +45,11 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path).astype(names).sort_values(["instance", "device", "timestamp_ms"])
 
 
-def derive(table: pd.DataFrame) -> str:
-    """Return the source text of the habits that *table* shows."""
+def derive(table: pd.DataFrame, windows: Windows) -> str:
+    """Return the source text of the habits that the trace shows, as table and as windows."""
+    offset, drift = _offsets(windows)
+    often = len(windows.pauses) / windows.job_seconds * 3600.0
+    shortest, longest = min(windows.pauses, default=0.0), max(windows.pauses, default=0.0)
     polls, missed = _polls(table)
     refresh, jitter = _refresh(table)
     pairs = ", ".join(
@@ -50,7 +58,8 @@ def derive(table: pd.DataFrame) -> str:
     return (
         f"poll_quantiles=({pairs}),\nrefresh_seconds={refresh:.3f},\n"
         f"refresh_jitter_seconds={jitter:.3f},\nsweep_seconds={_sweep(table, refresh):.3f},\n"
-        f"missed_share={missed:.4f},"
+        f"missed_share={missed:.4f},\noffset_share={offset:.3f},\ndrift_share={drift:.3f},\n"
+        f"job_pauses_per_hour={often:.2f},\njob_pause_seconds=({shortest:.0f}, {longest:.0f}),"
     )
 
 
@@ -111,13 +120,29 @@ def _sweep(table: pd.DataFrame, refresh_seconds: float) -> float:
     return float(np.median(sweeps))
 
 
+def _offsets(windows: Windows) -> tuple[float, float]:
+    """What a NIC's bursts differ by from its peers' for good, and how far that drifts.
+
+    What the means of both halves of the trace have in common is the offset; what else they scatter
+    by, less the error of a mean of so many windows, is drift.
+    """
+    residual = np.clip(windows.residuals[:, _BURST], -_MOST_RESIDUAL, _MOST_RESIDUAL)
+    later = windows.times > np.median(windows.times)
+    rows = pd.DataFrame({"nic": windows.nics, "later": later, "residual": residual})
+    halves = rows.pivot_table(index="nic", columns="later", values="residual").dropna()
+    together = np.cov(halves.to_numpy().T)
+    count = rows.groupby(["nic", "later"]).size().median()
+    drift = together.diagonal().mean() - together[0, 1] - residual.var() / count
+    return float(np.sqrt(max(together[0, 1], 0.0))), float(np.sqrt(max(drift, 0.0)))
+
+
 def main() -> int:
     """Print the numbers."""
     path = trace_path()
     if path is None:
         sys.stderr.write("RAILWATCH_TRACES names no folder with the development trace\n")
         return 1
-    sys.stdout.write(derive(read_table(path)) + "\n")
+    sys.stdout.write(derive(read_table(path), null_windows(path)) + "\n")
     return 0
 
 

@@ -8,7 +8,11 @@ minutes of 340 NICs on 20 leaf switches. The numbers are ours; the trace is no p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from railwatch_analyzer.simulation.model import Noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Habits:
         How long a switch takes to refresh all of its ports, one after the other.
     missed_share
         Share of its ports that a poll of a switch leaves out.
+    offset_share, drift_share
+        What the bursts of a NIC differ by from its peers' for good, and from minutes to minutes:
+        standard deviations of log ratios.
+    job_pauses_per_hour, job_pause_seconds
+        How often a whole job stands still, and the shortest and longest of those times.
     """
 
     poll_quantiles: tuple[tuple[float, float], ...]
@@ -32,6 +41,21 @@ class Habits:
     refresh_jitter_seconds: float
     sweep_seconds: float
     missed_share: float
+    offset_share: float
+    drift_share: float
+    job_pauses_per_hour: float
+    job_pause_seconds: tuple[float, float]
+
+
+def with_habits(noise: Noise, habits: Habits) -> Noise:
+    """Return *noise* with the offsets, drift and pauses of *habits*."""
+    return replace(
+        noise,
+        nic_offset=habits.offset_share,
+        nic_drift=habits.drift_share,
+        pauses_per_hour=habits.job_pauses_per_hour,
+        pause_seconds=habits.job_pause_seconds,
+    )
 
 
 # A perfect observer: polls every half a second sharp, of counters that are always fresh.
@@ -41,6 +65,10 @@ PERFECT = Habits(
     refresh_jitter_seconds=0.0,
     sweep_seconds=0.0,
     missed_share=0.0,
+    offset_share=0.0,
+    drift_share=0.0,
+    job_pauses_per_hour=0.0,
+    job_pause_seconds=(0.0, 0.0),
 )
 
 ZHEJIANG = Habits(
@@ -60,4 +88,8 @@ ZHEJIANG = Habits(
     refresh_jitter_seconds=0.110,
     sweep_seconds=0.329,
     missed_share=0.0035,
+    offset_share=0.028,
+    drift_share=0.000,
+    job_pauses_per_hour=0.79,
+    job_pause_seconds=(10, 10),
 )

@@ -36,6 +36,11 @@ class Noise:
     rate, step_rate, nic_offset
         Standard deviations, shares of a rate: from tick to tick, from step to step, and what a
         NIC differs by for good.
+    nic_drift
+        Standard deviation, a share of a rate, of what a NIC differs by for some minutes. Flow
+        model only.
+    pauses_per_hour, pause_seconds
+        How often a whole job stands still, and for how long. Flow model only.
     start_jitter_seconds
         Scale of the half-normal delay with which each node begins to communicate.
     background_bytes_per_second
@@ -55,6 +60,9 @@ class Noise:
     rate: float = 0.015
     step_rate: float = 0.01
     nic_offset: float = 0.01
+    nic_drift: float = 0.0
+    pauses_per_hour: float = 0.0
+    pause_seconds: Range = (0.0, 0.0)
     start_jitter_seconds: float = 0.002
     background_bytes_per_second: float = 50e3
     retransmits_per_second: Range = (1.0, 2.0)

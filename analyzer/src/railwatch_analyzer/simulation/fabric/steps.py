@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch_analyzer.simulation.fabric.burst import TICK_SECONDS
-from railwatch_analyzer.simulation.fabric.trail import Demand, Signal
+from railwatch_analyzer.simulation.fabric.trail import Demand
 from railwatch_analyzer.simulation.jobs import FOREVER
 from railwatch_analyzer.simulation.model import Stream, stream
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _GUST_TICKS = 256
 # How much more often than usual, as the spread of a logarithm, one NIC meets gusts than another.
 _GUST_SPREAD = 0.5
+# What drifts does so in waves of these lengths, seconds: minutes, and in no rhythm.
+_DRIFT_PERIODS = (187.0, 411.0, 997.0)
 # A host whose processors are taken is late by up to this share of its compute time.
 _BUSY_LATENESS = 0.3
 
@@ -109,10 +111,10 @@ class Steps:
         starts += now.busy * computes * _BUSY_LATENESS * chance.random(wiring.nodes)
         stutter = 1.0 - now.busy * chance.random(wiring.nodes)
         pause = job.checkpoint_seconds if self._saves(number) else 0.0
+        pause += self._pause(chance)
         before = now.late + pause
-        feed = self._feed * np.tile(
-            ((1.0 + noise.step_rate * shaken) * stutter).ravel(), wiring.rings
-        )
+        rates = ((1.0 + noise.step_rate * shaken) * stutter).ravel() * self._drift(number)
+        feed = self._feed * np.tile(rates, wiring.rings)
         return Draw(
             late=before,
             compute=computes,
@@ -140,6 +142,25 @@ class Steps:
     def _saves(self, number: int) -> bool:
         every = self._job.checkpoint_steps
         return bool(every and number and number % every == 0)
+
+    def _pause(self, chance: np.random.Generator) -> float:
+        """Seconds for which the job stands still before a step, for whatever reason."""
+        noise = self._simulation.noise
+        often, long = chance.random(2)
+        if often >= noise.pauses_per_hour * self._job.step_seconds / 3600.0:
+            return 0.0
+        return float(noise.pause_seconds[0] + long * np.ptp(noise.pause_seconds))
+
+    def _drift(self, number: int) -> NDArray[np.float64]:
+        """Return the factor by which each NIC has drifted by step *number*, (links,)."""
+        if not self._simulation.noise.nic_drift:
+            return np.ones(self._wiring.links)
+        chance = stream(self._simulation, Stream.GUST, self._number, 1)
+        phases = chance.random((len(_DRIFT_PERIODS), self._wiring.links))
+        turns = number * self._job.step_seconds / np.array(_DRIFT_PERIODS)
+        waves = np.sin(2.0 * np.pi * (phases + turns[:, None])).sum(axis=0)
+        spread = np.sqrt(len(_DRIFT_PERIODS) / 2.0)
+        return np.asarray(1.0 + self._simulation.noise.nic_drift / spread * waves)
 
     def _gusts(self, chance: np.random.Generator) -> NDArray[np.float32] | None:
         if not self._simulation.noise.gusts_per_second:
@@ -173,8 +194,3 @@ def step_of(number: int, start: float, draw: Draw, trail: Trail, place: int) -> 
         stalled=np.maximum(lasts - draw.late - draw.compute - exposed, 0.0),
         idle=draw.late,
     )
-
-
-def total(step: FlowStep, signal: Signal) -> NDArray[np.float64]:
-    """Return what *step* added to *signal*, shape (links,)."""
-    return np.asarray(step.counted[-1, signal])
