@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Ticks that are simulated at a time; all their counters are held at once.
 _PORTION = 500
+# In the order of `Movements.counters`.
+_COUNTERS = ("transmit_bytes_total", "receive_bytes_total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +54,33 @@ def recording(
 
     *start* is when the simulation began, Unix seconds.
     """
-    topology = simulation.topology
-    job_of = {node: job.job_id for job in simulation.jobs for node in job.nodes}
-    switches = np.array(topology.switches)
+    switches = np.array(simulation.topology.switches)
+    seconds = float(moved.times[-1])
     parts = []
-    for number, switch in enumerate(dict.fromkeys(topology.switches)):
+    for number, switch in enumerate(dict.fromkeys(simulation.topology.switches)):
         draw = stream(simulation, Stream.POLL, number)
-        polls = _polls(draw, habits, float(moved.times[-1]))
-        grid = _refreshes(draw, habits, float(moved.times[-1]))
+        polls = _polls(draw, habits, seconds)
+        grid = _refreshes(draw, habits, seconds)
         for row in np.flatnonzero(switches == switch).tolist():
-            link = topology.links[row]
             seen = polls[draw.random(polls.size) >= habits.missed_share]
             fresh = _fresh(grid + draw.random() * habits.sweep_seconds, seen)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "timestamp_ms": np.round((start + seen) * 1e3).astype(np.int64),
-                        "instance": link.node,
-                        "rail": link.rail,
-                        "device": link.device,
-                        "job_id": job_of.get(link.node, ""),
-                        "switch": switch,
-                        "transmit_bytes_total": np.interp(
-                            fresh, moved.times, moved.counters[0, row]
-                        ),
-                        "receive_bytes_total": np.interp(
-                            fresh, moved.times, moved.counters[1, row]
-                        ),
-                    }
-                )
-            )
+            port = {"timestamp_ms": np.round((start + seen) * 1e3).astype(np.int64)}
+            for name, counter in zip(_COUNTERS, moved.counters[:, row], strict=True):
+                port[name] = np.interp(fresh, moved.times, counter)
+            parts.append(pd.DataFrame(port).assign(**_identity(simulation, row)))
     return pd.concat(parts, ignore_index=True)
+
+
+def _identity(simulation: Simulation, row: int) -> dict[str, str]:
+    link, switch = simulation.topology.links[row], simulation.topology.switches[row]
+    jobs = [job.job_id for job in simulation.jobs if link.node in job.nodes]
+    return {
+        "instance": link.node,
+        "rail": link.rail,
+        "device": link.device,
+        "job_id": jobs[0] if jobs else "",
+        "switch": switch,
+    }
 
 
 def _polls(draw: np.random.Generator, habits: Habits, seconds: float) -> NDArray[np.float64]:
