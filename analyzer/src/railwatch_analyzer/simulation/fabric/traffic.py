@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Steps are computed side by side as long as nothing changes meanwhile: so many flows at once.
 _FLOWS_AT_ONCE = 4096
 _MOST_AT_ONCE = 64
+_FEWEST_AT_ONCE = 4
 # How far ahead moments are looked up at which a flapping link changes.
 _AHEAD_SECONDS = 60.0
 _AHEAD_STEPS = 50
@@ -126,7 +127,8 @@ class FlowTraffic:
         edges = self._edges(start)
         last = self._kept[-1].end - self._kept[-1].start if self._kept else self.job.step_seconds
         now = conditions(self._simulation, self.job, start)
-        count = self._at_once
+        # More and more of them: who looks at a few steps does not pay for many.
+        count = min(self._at_once, max(number, _FEWEST_AT_ONCE))
         if edges:
             count = min(int((edges[0] - start) / last), count)
         if count > 0:
