@@ -65,22 +65,17 @@ def test_every_level_of_every_kind_has_a_case_of_either_grain(
 def test_labels_say_which_link_and_since_when() -> None:
     case = next(
         case
-        for case in cases(kinds=[FaultKind.LOSS], healthy_seconds=7.0, fault_seconds=8.0)
+        for case in cases(kinds=[FaultKind.LOSS], healthy_seconds=2.5, fault_seconds=7.5)
         if case.kind is FaultKind.LOSS
     )
 
     seen = list(labelled_frames(case))
 
-    assert [(one.in_fault, one.mixed) for one in seen] == [
-        (False, False),
-        (False, True),
-        (True, False),
-    ]
-    (blamed,) = [
-        link for link, bad in zip(seen[2].frame.links, seen[2].at_fault, strict=True) if bad
-    ]
-    assert (blamed,) == case.truths[0].links
-    assert not seen[1].at_fault.any()
+    assert [(one.in_fault, one.mixed) for one in seen] == [(False, True), (True, False)]
+    last = seen[-1]
+    blamed = [link for link, bad in zip(last.frame.links, last.at_fault, strict=True) if bad]
+    assert tuple(blamed) == case.truths[0].links
+    assert not seen[0].at_fault.any()
 
 
 def test_truth_names_the_edge_where_only_an_edge_can_be_told() -> None:
@@ -146,9 +141,9 @@ def test_counters_fall_at_a_reset_only() -> None:
 
 def test_what_is_read_does_not_depend_on_the_portions() -> None:
     slow = SlowReceiver(node="node1", rail=1, start=1.0, share=0.5)
-    whole = Sampler(_simulation(slow)).take(150)
+    whole = Sampler(_simulation(slow)).take(90)
     sampler = Sampler(_simulation(slow))
-    first, second = sampler.take(40), sampler.take(110)
+    first, second = sampler.take(40), sampler.take(50)
 
     np.testing.assert_array_equal(np.hstack((first.transmit, second.transmit)), whole.transmit)
     for name in whole.more:
