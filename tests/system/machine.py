@@ -25,11 +25,11 @@ PATIENCE_SECONDS = 90.0
 _COMMAND_SECONDS = 120.0
 _GROUPS = Path("/sys/fs/cgroup")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Puts itself into the leaf, which is made, and becomes the container.
+# Puts itself into the leaf, which is made, and becomes the container, which ends with the tests.
 _LAUNCH = """
 leaf=$1; shift
 for group in $leaf; do mkdir "$group" && echo $$ >"$group/cgroup.procs" || exit 1; done
-exec systemd-nspawn "$@"
+exec setpriv --pdeathsig TERM systemd-nspawn "$@"
 """
 
 
