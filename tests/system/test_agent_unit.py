@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 _HANG = Path(__file__).with_name("hang.py")
+_DROP_INS = "/usr/share/doc/railwatch-agent/examples/drop-ins"
 # Not as patient as the unit itself, which waits half a minute for a sign of life.
 _IMPATIENT = "[Service]\nWatchdogSec=4s\nRestartSec=100ms\n"
 # Says of each thing that the agent has no business to do whether it can be done.
@@ -72,11 +73,14 @@ def node(boot: Callable[..., Machine], packages: Packages) -> Iterator[Machine]:
         yield machine
 
 
+def _status(node: Machine) -> dict[str, str]:
+    lines = node.run("cat", f"/proc/{main_pid(node)}/status").splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
 def test_it_is_ready_once_it_is_installed(node: Machine) -> None:
     pid = main_pid(node)
-    status = dict(
-        line.split(":\t", 1) for line in node.run("cat", f"/proc/{pid}/status").splitlines()
-    )
+    status = _status(node)
 
     assert node.run("systemctl", "is-enabled", UNIT) == "enabled"
     assert node.property(UNIT, "ActiveState") == "active"
@@ -147,6 +151,21 @@ def test_the_sandbox_forbids_what_is_possible_without_it(node: Machine) -> None:
     assert (free.pop("files") != 16384, kept.pop("files")) == (True, 16384)
     assert {name for name, can in free.items() if not can} == set()
     assert {name for name, can in kept.items() if can} == set()
+
+
+def test_drop_ins_add_up_to_their_capabilities(node: Machine) -> None:
+    """Each of CAP_DAC_READ_SEARCH, CAP_NET_ADMIN and CAP_SYS_PTRACE is a bit; capabilities(7)."""
+    folder = f"/run/systemd/system/{UNIT}.d"
+    node.run("mkdir", "-p", folder)
+    node.run("sh", "-c", f"cp {_DROP_INS}/module.conf {_DROP_INS}/environ.conf {folder}")
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "restart", UNIT)
+    status = _status(node)
+    node.run("rm", "-r", folder)
+    node.run("systemctl", "daemon-reload")
+
+    assert status["CapEff"] == status["CapBnd"] == f"{1 << 2 | 1 << 12 | 1 << 19:016x}"
+    assert node.property(UNIT, "ActiveState") == "active"
 
 
 @pytest.fixture
