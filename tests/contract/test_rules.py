@@ -181,9 +181,9 @@ def test_inhibition_names_alerts_that_exist() -> None:
 def test_series_and_their_labels_are_those_of_the_catalogue(path: Path) -> None:
     """An alert on a series that nobody exposes never fires, and its unit test would not notice."""
     labels_of = {
-        name: {*spec.labels, "job", "instance"}
+        name: {*labels, "job", "instance"}
         for spec in catalogue.METRICS
-        for name in spec.series_names
+        for name, labels in spec.series_labels.items()
     }
     text = path.read_text(encoding="utf-8")
 

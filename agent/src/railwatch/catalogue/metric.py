@@ -74,13 +74,14 @@ class MetricSpec:
         return max(len(self.values), 1)
 
     @property
-    def series_names(self) -> tuple[str, ...]:
-        """Names of its series: histograms and summaries expose several."""
+    def series_labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels of its series by their names: histograms and summaries expose several."""
+        if self.type not in (MetricType.HISTOGRAM, MetricType.SUMMARY):
+            return {self.name: self.labels}
+        found = {f"{self.name}_count": self.labels, f"{self.name}_sum": self.labels}
         if self.type is MetricType.HISTOGRAM:
-            return (f"{self.name}_bucket", f"{self.name}_count", f"{self.name}_sum")
-        if self.type is MetricType.SUMMARY:
-            return (f"{self.name}_count", f"{self.name}_sum")
-        return (self.name,)
+            found[f"{self.name}_bucket"] = (*self.labels, "le")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
