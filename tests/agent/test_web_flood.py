@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import resource
 import selectors
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from agent.program import Program
 from agent.trees import Nic, RdmaPort, Tree
+from support.conditions import wait_until
 from support.fetch import fetch_directly
 
 _PATIENCE_SECONDS = 30.0
@@ -66,17 +68,30 @@ def _answers(address: str, requests: list[bytes]) -> list[bytes]:
         while selector.get_map() and time.monotonic() < deadline:
             for key, _ in selector.select(timeout=1.0):
                 assert isinstance(key.fileobj, socket.socket)
-                with contextlib.suppress(ConnectionError):
-                    answers.append(key.fileobj.recv(12))
+                answers.append(_begin_of(key.fileobj))
                 selector.unregister(key.fileobj)
     return answers
 
 
+def _begin_of(client: socket.socket) -> bytes:
+    """Return the first bytes of an answer, none from a connection that was refused."""
+    with contextlib.suppress(ConnectionError):
+        return client.recv(12)
+    return b""
+
+
 def _sampled(agent: Program) -> tuple[float, float]:
-    """Return when, and how many fast samples there were."""
-    samples = agent.value(_SAMPLES)
-    assert samples is not None
-    return time.monotonic(), samples
+    """Return when, and how many fast samples there were; asks until there is room for that."""
+
+    def sampled() -> tuple[float, float] | None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            samples = agent.value(_SAMPLES)
+            return None if samples is None else (time.monotonic(), samples)
+        return None
+
+    found = wait_until(sampled, _PATIENCE_SECONDS, "an answer")
+    assert found is not None
+    return found
 
 
 def _pace(before: tuple[float, float], after: tuple[float, float]) -> float:
@@ -91,15 +106,13 @@ def test_slow_connections_and_a_thousand_scrapes_do_not_stop_the_sampler(
         before = _sampled(agent)
         for _ in range(_SLOW):
             _open(agent.address, stack).sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        # Slow ones make room after a grace, and not before.
+        _sampled(agent)
         answers = _answers(agent.address, [_request()] * _SCRAPES)
-        agent.wait_until(lambda: _answers(agent.address, [_request()])[0][9:] == b"200", "room")
         after = _sampled(agent)
 
         assert b"HTTP/1.1 200" in answers
-        assert agent.status("/-/healthy") == 200
-        assert _pace(before, after) > _LEAST_PACE, agent.metrics()[
-            "railwatch_agent_sampler_lateness_seconds_bucket"
-        ]
+        assert _pace(before, after) > _LEAST_PACE
 
 
 def test_wrong_passwords_do_not_stop_the_sampler(tmp_path: Path, tree: Tree) -> None:
