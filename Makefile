@@ -9,6 +9,13 @@ RUN_SECONDS ?=
 SYSTEM_PACKAGES := gcc iproute2 lldpd make mmdebstrap openssl prometheus prometheus-alertmanager \
 	prometheus-node-exporter python3-dev python3-venv systemd systemd-container
 
+# Real training needs PyTorch, 900 MB of it: CI has it, others get it by `make .venv/training`.
+ifeq ($(CI),true)
+TEST_ENVIRONMENT := $(VENV)/training
+else
+TEST_ENVIRONMENT := $(VENV)/ready
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-gpu check lint golden bench evaluate soak lab deb wheels \
 	system-deps clean
@@ -27,13 +34,17 @@ $(VENV)/ready: agent/pyproject.toml analyzer/pyproject.toml pyproject.toml const
 		--group dev -e 'agent[web]' -e 'analyzer[offline]'
 	@touch $@
 
+$(VENV)/training: constraints.txt | $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group training
+	@touch $@
+
 run: $(VENV)/ready ## agent and analyzer on this machine's NICs, live (RUN_SECONDS=30 ends by itself)
 	@deploy/try/run.sh $(BIN) "$(RUN_SECONDS)"
 
 demo: $(VENV)/ready ## a simulated cluster, a fault, and what railwatch says of it
 	@$(BIN)/railwatch-analyzer demo
 
-test: $(VENV)/ready ## every tier of tests that this machine permits
+test: $(TEST_ENVIRONMENT) ## every tier of tests that this machine permits
 	$(BIN)/pytest --tiers beside --numprocesses 2 || test $$? -eq 5 # 5: no test of such a tier
 	$(BIN)/pytest --tiers alone || test $$? -eq 5
 
@@ -68,8 +79,9 @@ evaluate: $(VENV)/ready ## what is found, how fast, how often in vain; writes EV
 soak: $(VENV)/ready ## does the agent grow? an hour; writes SOAK.md
 	PYTHONPATH=tests $(BIN)/python -m bench.soak
 
-lab: $(VENV)/ready ## long statistics in network namespaces (root); writes LAB.md
+lab: $(VENV)/training ## long statistics in network namespaces (root); writes LAB.md, TRAINING.md
 	PYTHONPATH=tests $(BIN)/python -m lab.study
+	PYTHONPATH=tests $(BIN)/python -m training.study
 
 deb: $(VENV)/ready ## the Debian package of the agent, into dist/ (VERSION=1.2-3 for another version)
 	@deploy/debian/build.sh $(BIN) dist $(VERSION)

@@ -6,6 +6,7 @@ nothing may be left out, so what is missing fails the run before the first test.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Tier:
     programs: tuple[str, ...] = ()
     root: bool = False
     alone: bool = True
+    modules: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
         """What the machine lacks for this tier, or None."""
@@ -44,6 +46,8 @@ class Tier:
             return f"needs {', '.join(lacking)}: make system-deps installs what is missing"
         if self.root and os.geteuid() != 0:
             return "needs root, for namespaces"
+        if any(importlib.util.find_spec(module) is None for module in self.modules):
+            return f"needs {', '.join(self.modules)}: make .venv/training installs what is missing"
         return None
 
 
@@ -60,6 +64,7 @@ TIERS = (
     Tier("stack", ("e2e",), programs=_STACK),
     Tier("system", ("system",), programs=("mmdebstrap", "systemd-nspawn", "dpkg-deb"), root=True),
     Tier("lab", ("lab",), programs=("ip", "tc", "lldpd", *_STACK), root=True),
+    Tier("training", ("training",), programs=("ip", "tc"), root=True, modules=("torch",)),
 )
 
 _left_out = pytest.StashKey[dict[str, tuple[str, int]]]()

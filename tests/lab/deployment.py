@@ -9,14 +9,21 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from agent.program import read_metrics
+from support.fetch import fetch_directly
 from support.process import Process
 from support.service import Service
 from support.stack import Stack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.program import Metrics
     from lab.cluster import Cluster, Node
 
 AGENT_PORT = 9810
@@ -29,14 +36,33 @@ def _prefix(namespace: str) -> list[str]:
     return ["ip", "netns", "exec", namespace]
 
 
-class Agents:
-    """`railwatch-agent run` in every node of *cluster*."""
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What else a node has: tables of agent.toml, keys of [sampler], the agent's environment."""
 
-    def __init__(self, cluster: Cluster, directory: Path, window_seconds: float) -> None:
-        self.processes = {
-            node.name: _agent(cluster, node, directory / f"agent-{node.name}", window_seconds)
-            for node in cluster.nodes
-        }
+    toml: str = ""
+    sampler: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Agents:
+    """`railwatch-agent run` in every node of *cluster*, with *equipment* by the node's name."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        directory: Path,
+        window_seconds: float,
+        equipment: Mapping[str, Equipment] | None = None,
+    ) -> None:
+        self.processes: dict[str, Process] = {}
+        for node in cluster.nodes:
+            folder = directory / f"agent-{node.name}"
+            folder.mkdir()
+            equipped = (equipment or {}).get(node.name, Equipment())
+            sampler = f"window_seconds = {window_seconds}\n{equipped.sampler}"
+            toml = _agent_toml(cluster, node, folder, sampler) + equipped.toml
+            self.processes[node.name] = _agent(node, folder, toml, equipped.environment)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,22 +86,33 @@ def node_of(node: Node) -> str:
     return node.management_address
 
 
-def _agent(cluster: Cluster, node: Node, directory: Path, window_seconds: float) -> Process:
-    directory.mkdir()
+def scrape(cluster: Cluster, node: Node) -> Metrics:
+    """Return what the agent of *node* exposes, asked from the fabric."""
+    url = f"http://{node.management_address}:{AGENT_PORT}/metrics"
+    fetch = partial(fetch_directly, url)
+    return read_metrics(cluster.in_namespace(cluster.fabric, fetch).decode())
+
+
+def _agent_toml(cluster: Cluster, node: Node, directory: Path, sampler: str) -> str:
     line_rate = cluster.rate_bits_per_second / 8
     rails = "".join(
         f'[[rails]]\ndevice = "{node.rail_device(rail)}"\nrail = {rail}\n'
         f"line_rate_bytes_per_second = {line_rate}\n"
         for rail in range(cluster.rails)
     )
-    config = directory / "agent.toml"
-    config.write_text(
+    return (
         f'[server]\nlisten = "{node.management_address}:{AGENT_PORT}"\ninsecure = true\n'
         f'[paths]\nstate = "{directory}"\n'
-        f"[sampler]\nwindow_seconds = {window_seconds}\n{rails}"
+        f"[sampler]\n{sampler}{rails}"
     )
+
+
+def _agent(node: Node, directory: Path, toml: str, environment: Mapping[str, str]) -> Process:
+    config = directory / "agent.toml"
+    config.write_text(toml)
     argv = [str(_BIN / "railwatch-agent"), "run", "--config", str(config)]
-    return Process([*_prefix(node.namespace), *argv], log=directory / "agent.log")
+    log = directory / "agent.log"
+    return Process([*_prefix(node.namespace), *argv], log=log, environment=environment)
 
 
 class Analyzer(Service):

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from agent.program import read_metrics
 from lab import counters, faults
-from lab.deployment import AGENT_PORT, Agents
+from lab.deployment import Agents, scrape
 from lab.job import Job, Workload
 from support.conditions import wait_until
-from support.fetch import fetch_directly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +52,8 @@ class _Watched:
         return tuple(self.cluster.nodes)
 
     def metrics(self, node: Node) -> Metrics:
-        """Scrape the agent of a node, from the fabric."""
-        url = f"http://{node.management_address}:{AGENT_PORT}/metrics"
-        fetch = functools.partial(fetch_directly, url)
-        return read_metrics(self.cluster.in_namespace(self.cluster.fabric, fetch).decode())
+        """Scrape the agent of a node."""
+        return scrape(self.cluster, node)
 
     def rail(self, node: Node, what: str, rail: int, **labels: str) -> float:
         """Return a value of a rail as the agent of its node exposes it."""

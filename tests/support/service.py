@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 class Service:

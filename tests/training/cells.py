@@ -54,13 +54,6 @@ WIDE = Plan(
     forward_seconds=0.1,
     backward_seconds=0.25,
 )
-LONG = Plan(
-    job_id="long",
-    layer_bytes=_equal(4 * MEGABYTE, 6),
-    bucket_bytes=4 * MEGABYTE,
-    forward_seconds=0.25,
-    backward_seconds=0.5,
-)
 ACCUMULATED = Plan(
     job_id="accumulated",
     layer_bytes=_equal(MEGABYTE // 2, 4),
@@ -72,4 +65,25 @@ ACCUMULATED = Plan(
 STRAGGLER = replace(SLIGHT, job_id="straggler", slow={2: 1.5})
 LATE_INPUT = replace(SLIGHT, job_id="late-input", late={1: 0.15})
 
+
+def stretched(plan: Plan, factor: int) -> Plan:
+    """Return the same job on a larger scale: steps and bytes are *factor* times as large."""
+    return replace(
+        plan,
+        job_id=f"{plan.job_id}-{factor}",
+        layer_bytes=tuple(size * factor for size in plan.layer_bytes),
+        bucket_bytes=plan.bucket_bytes * factor,
+        forward_seconds=plan.forward_seconds * factor,
+        backward_seconds=plan.backward_seconds * factor,
+        optimizer_seconds=plan.optimizer_seconds * factor,
+        late={rank: seconds * factor for rank, seconds in plan.late.items()},
+    )
+
+
+LONG = replace(
+    stretched(BOUND, 6),
+    job_id="long",
+    layer_bytes=_equal(4 * MEGABYTE, 6),
+    bucket_bytes=4 * MEGABYTE,
+)
 CELLS = (HIDDEN, SLIGHT, MIDDLING, BOUND, WIDE, LONG, ACCUMULATED, STRAGGLER, LATE_INPUT)

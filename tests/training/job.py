@@ -13,7 +13,7 @@ from support.conditions import wait_until
 from training.truth import Mark, read_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from lab.cluster import Cluster
     from training.plan import Plan
@@ -29,79 +29,97 @@ WARM_UP_STEPS = 3
 
 
 class Ranks:
-    """One rank a node of *cluster*, all on rail 0 or on the rails named; they outlive their plans.
+    """One rank a node of *cluster*, on its *rails*; they outlive their plans.
 
-    `stages` are the files of the stand-ins for NVML, by name of the node.
+    In the order of the nodes, `stages` are the files of the stand-ins for NVML, and `sockets` those
+    that take step markers.
     """
 
     def __init__(
         self,
         cluster: Cluster,
         folder: Path,
-        stages: Mapping[str, Path] | None = None,
+        stages: Sequence[Path] = (),
+        sockets: Sequence[Path] = (),
         rails: str = "rail0",
     ) -> None:
         self._cluster = cluster
         self._folder = folder
-        self._stages = stages or {}
+        self._stages = stages
+        self._sockets = sockets
         self._rails = rails
-        self._processes: list[subprocess.Popen[Any]] = []
-        self._said: list[list[str]] = []
+        self._said: list[str] = []
+        self._has_met = False
+        self._process: subprocess.Popen[Any]
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            for rank in range(len(self._cluster.nodes)):
-                self._start(rank)
-            self._await("ready", _START_SECONDS)
-        except BaseException:
-            self._end()
-            raise
+        self._start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._end()
-
-    def begin(self, plan: Plan) -> Run:
-        """Give all ranks a plan and return at once."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{plan.to_json()}\n")
-            process.stdin.flush()
-        return Run(self, plan, self._folder)
-
-    def await_end(self, plan: Plan) -> None:
-        """Wait until all ranks are through with a plan."""
-        self._await(plan.job_id, _END_SECONDS)
-
-    def check(self) -> None:
-        """Raise what a rank that failed has printed."""
-        for rank, process in enumerate(self._processes):
-            if process.poll() is not None:
-                log = self._log(rank).read_text(encoding="utf-8", errors="replace")
-                raise AssertionError(f"rank {rank} ended with {process.returncode}: {log[-3000:]}")
+        # The kernel ends its children with it.
+        self._process.kill()
+        self._process.wait()
 
     @property
     def size(self) -> int:
         """How many ranks there are."""
         return len(self._cluster.nodes)
 
-    def _start(self, rank: int) -> None:
-        node = self._cluster.nodes[rank]
-        argv = [sys.executable, "-m", "training.rank", "--rank", str(rank)]
-        argv += ["--world", str(self.size), "--store", str(self._folder / "store")]
-        argv += ["--marks", str(self._folder)]
-        if node.name in self._stages:
-            argv += ["--stage", str(self._stages[node.name])]
+    def begin(self, plan: Plan) -> Run:
+        """Give all ranks a plan, once they are ready, and return at once."""
+        self.await_ready()
+        self._said.clear()
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{plan.to_json()}\n")
+        self._process.stdin.flush()
+        return Run(self, plan, self._folder)
+
+    def await_ready(self) -> None:
+        """Wait until all ranks have met for the first time."""
+        if not self._has_met:
+            self.await_all("ready", _START_SECONDS)
+            self._has_met = True
+
+    def await_all(self, word: str, deadline_seconds: float) -> None:
+        """Wait until all ranks have said so."""
+        expected = {f"{rank} {word}" for rank in range(self.size)}
+
+        def all_said() -> bool:
+            self.check()
+            return expected <= set(self._said)
+
+        wait_until(all_said, deadline_seconds, f"all ranks say {word}")
+
+    def check(self) -> None:
+        """Raise what a rank that failed has printed."""
+        if self._process.poll() is not None:
+            log = self._log.read_text(encoding="utf-8", errors="replace")
+            raise AssertionError(f"a rank ended: {log[-3000:]}")
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "ranks.log"
+
+    def _start(self) -> None:
+        argv = [sys.executable, "-m", "training.ranks", "--marks", str(self._folder)]
+        for node in self._cluster.nodes:
+            argv += ["--namespace", node.namespace]
+        for stage in self._stages:
+            argv += ["--stage", str(stage)]
+        for socket in self._sockets:
+            argv += ["--socket", str(socket)]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {
             **os.environ,
+            **one_thread,
             "PYTHONPATH": str(_TESTS),
             "GLOO_SOCKET_IFNAME": self._rails,
-            "OMP_NUM_THREADS": "1",
         }
-        with self._log(rank).open("wb") as errors:
-            process = self._cluster.popen(
-                node,
+        with self._log.open("wb") as errors:
+            self._process = self._cluster.popen(
+                self._cluster.fabric,
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -109,27 +127,12 @@ class Ranks:
                 text=True,
                 env=environment,
             )
-        self._processes.append(process)
-        said: list[str] = []
-        self._said.append(said)
-        threading.Thread(target=_listen, args=(process, said), daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
 
-    def _await(self, word: str, deadline_seconds: float) -> None:
-        def all_said() -> bool:
-            self.check()
-            return all(said[-1:] == [word] for said in self._said)
-
-        wait_until(all_said, deadline_seconds, f"all ranks say {word}")
-
-    def _log(self, rank: int) -> Path:
-        return self._folder / f"rank-{rank}.log"
-
-    def _end(self) -> None:
-        """End the ranks; the cluster closes their pipes."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.wait()
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._said.append(line.strip())
 
 
 class Run:
@@ -161,10 +164,5 @@ class Run:
         draft = last.with_suffix(".draft")
         draft.write_text(str(newest + _STEPS_AHEAD), encoding="ascii")
         draft.rename(last)
-        self._ranks.await_end(self.plan)
+        self._ranks.await_all(self.plan.job_id, _END_SECONDS)
         return [self.marks(rank) for rank in range(self._ranks.size)]
-
-
-def _listen(process: subprocess.Popen[Any], said: list[str]) -> None:
-    assert process.stdout is not None
-    said.extend(line.strip() for line in iter(process.stdout.readline, ""))

@@ -55,6 +55,11 @@ class Mark:
         return _length(self.compute)
 
     @property
+    def communication_seconds(self) -> float:
+        """How long gradients were under way."""
+        return _length(self.communication)
+
+    @property
     def exposed_seconds(self) -> float:
         """How long gradients were under way while the device did not compute."""
         return _length(self.communication) - _overlap(self.communication, self.compute)
