@@ -197,6 +197,21 @@ def test_jobs_that_share_rails_are_not_followed(rails: tuple[int, ...]) -> None:
     assert ("a", "inferred") not in values(readings, STEP_PERIOD)
 
 
+def test_a_job_is_not_given_the_steps_of_the_one_before_it() -> None:
+    """Found on real training: for two minutes the next job had the period of the last."""
+    node = _Node(places=(JobPlace("a", (0, 1), (0, 1)),), gpus=_two())
+    first, second = _job(0.23, 0.5), _job(0.23, 0.8, seconds=40)
+    node.run([first, first], 60)
+    node.places = (JobPlace("b", (0, 1), (0, 1)),)
+    readings = node.run([second, second], 40)
+
+    steps = values(readings, STEP_SECONDS)["b", "inferred"]
+    assert isinstance(steps, Distribution)
+    assert steps.count <= 40 / 0.8
+    assert steps.sum / steps.count == pytest.approx(0.8, rel=0.02)
+    assert _value(readings, STEP_PERIOD, ("b", "inferred")) == pytest.approx(0.8, rel=0.01)
+
+
 def test_a_node_on_which_nothing_moves_has_no_series() -> None:
     node = _Node()
     still = Run(np.ones(40_000, bool), np.zeros(40_000), np.empty(0), np.empty(0))

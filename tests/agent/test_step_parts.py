@@ -191,7 +191,7 @@ def test_where_nothing_moves_there_is_no_burst() -> None:
 
 def test_a_blurred_edge_is_where_its_middle_is() -> None:
     slope = np.concatenate((np.full(20, 0.9), np.linspace(0.9, 0.1, 9), np.full(20, 0.1)))
-    levels = levels_of(slope, is_share=True)
+    levels = levels_of(slope, slope < 0.5, is_share=True)
 
     assert levels is not None
     assert computing(slope, levels, 8.0).sum() == pytest.approx(24.5, abs=0.6)
@@ -199,7 +199,8 @@ def test_a_blurred_edge_is_where_its_middle_is() -> None:
 
 def test_watts_have_a_floor_and_a_flat_line_is_compute() -> None:
     busy, both = np.full(100, 600.0), np.tile([600.0, 600.0, 250.0, 250.0], 25)
-    flat, known = levels_of(busy, is_share=False), levels_of(both, is_share=False)
+    flat = levels_of(busy, busy > 0, is_share=False)
+    known = levels_of(both, both < 300, is_share=False)
 
     assert flat is not None
     assert known is not None
@@ -207,8 +208,27 @@ def test_watts_have_a_floor_and_a_flat_line_is_compute() -> None:
     assert computing(both, known, 1.0).mean() == 0.5
 
 
+def test_a_collective_that_draws_power_does_not_compute_a_little() -> None:
+    """An A100 at rest, in a collective and at work; the weights are sent while it rests."""
+    watts = np.concatenate((np.full(50, 60.0), np.tile([372.0] * 4 + [179.0] * 6, 30)))
+    moving = watts == 179.0
+    moving[20:50] = True
+    levels = levels_of(watts, moving, is_share=False)
+
+    assert levels is not None
+    assert computing(watts, levels, 2.0).sum() == pytest.approx(4 * 30)
+
+
+def test_a_pause_is_seen_where_all_communication_is_hidden() -> None:
+    watts = np.concatenate((np.full(50, 60.0), np.full(300, 372.0)))
+    levels = levels_of(watts, watts > 100.0, is_share=False)
+
+    assert levels is not None
+    assert computing(watts, levels, 2.0).sum() == pytest.approx(300)
+
+
 def test_an_unknown_signal_has_no_levels() -> None:
-    assert levels_of(np.full(10, np.nan), is_share=True) is None
+    assert levels_of(np.full(10, np.nan), np.full(10, fill_value=True), is_share=True) is None
 
 
 @pytest.mark.parametrize("late", [0, 3, 5])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -97,9 +98,7 @@ class StepCollector:
         for job_id, followed in self._jobs.items():
             followed.is_there = job_id in places
         for job_id, place in places.items():
-            followed = self._jobs.get(job_id) or _Followed(
-                Tracker(self._cell_seconds), now, labels=(job_id, StepSource.INFERRED)
-            )
+            followed = self._jobs.get(job_id) or self._begin(job_id, now)
             self._jobs[job_id] = followed
             followed.seen_at = now
             is_alone = bool(place.rails) and not shared & set(place.rails)
@@ -111,6 +110,11 @@ class StepCollector:
                 del self._jobs[job_id]
             else:
                 yield from _samples(job_id, followed, now)
+
+    def _begin(self, job_id: str, now: float) -> _Followed:
+        """Follow a job from when it is known: what was before was another's, if one was."""
+        tracker = Tracker(self._cell_seconds, began_at=now if self._jobs else -math.inf)
+        return _Followed(tracker, now, labels=(job_id, StepSource.INFERRED))
 
     def _in_turn(self, jobs: Sequence[str]) -> Sequence[str]:
         """Return whose turn it is, so that many jobs cost no more than a few do."""

@@ -76,16 +76,28 @@ def sending(cells: NDArray[np.float64], burst: Levels) -> NDArray[np.float64]:
     return np.where(is_edge, part, is_moving * 1.0)
 
 
-def levels_of(activity: NDArray[np.float64], *, is_share: bool) -> Levels | None:
+def levels_of(
+    activity: NDArray[np.float64], moving: NDArray[np.bool_], *, is_share: bool
+) -> Levels | None:
     """Return the levels of a signal, None of one that is nowhere known.
 
-    A share of busy multiprocessors is near 0 while GPUs wait; watts have a floor of their own.
+    A share of busy multiprocessors is near 0 while GPUs wait. Watts have a floor, and a collective
+    that waits or moves bytes draws more: what is usual in those cells that are *moving* and do not
+    compute is waiting, and so is what is below that, as before the job and in its pauses.
     """
-    known = activity[np.isfinite(activity)]
+    is_known = np.isfinite(activity)
+    known = activity[is_known]
     if not len(known):
         return None
     low, high = np.percentile(known, (_BOTTOM_PERCENT, _TOP_PERCENT)).tolist()
-    return Levels(min(low, _WAITING * high) if is_share else low, high)
+    if is_share:
+        return Levels(min(low, _WAITING * high), high)
+    communicating = activity[is_known & moving]
+    exposed = communicating[communicating < (low + high) / 2]
+    # Of hidden communication only slopes are left.
+    if len(exposed) * 100.0 > _BOTTOM_PERCENT * len(communicating):
+        low = max(low, float(np.median(exposed)))
+    return Levels(low, high)
 
 
 def computing(

@@ -19,7 +19,7 @@ from railwatch_agent.steps.boundaries import LONGEST, REACH, SHORTEST, find_boun
 from railwatch_agent.steps.grid import shifted
 from railwatch_agent.steps.history import History, Samples, Signal
 from railwatch_agent.steps.lag import MOST_STEPS, find_lag
-from railwatch_agent.steps.occupancy import burst_of, computing, levels_of, sending
+from railwatch_agent.steps.occupancy import burst_of, computing, levels_of, moves, sending
 from railwatch_agent.steps.period import Stretch
 from railwatch_agent.steps.rhythm import Rhythm
 from railwatch_agent.steps.silence import Silences, find_silences, is_pause
@@ -64,10 +64,14 @@ _LEVEL_ROUNDS: Final = 5
 
 
 class Tracker:
-    """Follows one job; `observe` is called every few seconds, by one thread."""
+    """Follows one job; `observe` is called every few seconds, by one thread.
 
-    def __init__(self, cell_seconds: float) -> None:
+    What was before *began_at* is not the job's.
+    """
+
+    def __init__(self, cell_seconds: float, began_at: float = -math.inf) -> None:
         self.view = View()
+        self._began_at = began_at
         self._history = History(cell_seconds)
         self._rhythm = Rhythm()
         self._since = 0
@@ -83,7 +87,7 @@ class Tracker:
 
     def read_from(self, now: float) -> float:
         """Return from when on samples have to be given."""
-        return self._history.read_from(now)
+        return max(self._history.read_from(now), self._began_at)
 
     def observe(
         self,
@@ -212,7 +216,8 @@ class Tracker:
         if averaging > MOST_BLUR * period:
             return Unresolved.LAG
         if self._lag is None or self._rounds % _LEVEL_ROUNDS == 0:
-            self._levels = levels_of(history.activity, is_share=signal.is_share)
+            moving = moves(history.bytes, burst)
+            self._levels = levels_of(history.activity, moving, is_share=signal.is_share)
             self._lag = self._find_lag(period, burst, averaging)
         if self._levels is None:
             return Unresolved.NO_ACTIVITY
