@@ -113,6 +113,17 @@ def test_counters_are_gathered_until_every_node_has_counted() -> None:
     assert {m.node: s.steps for m, s in steps[0].items()} == {"a": 10.0, "b": 5.0}
 
 
+def test_the_first_step_is_closed_when_all_nodes_of_the_job_have_told_of_it() -> None:
+    """Else nothing would be said of a job in its first twelve seconds."""
+    members = frozenset(_heard("a", "b"))
+
+    gathering, none = hear_counters(Gathering(), _heard("a"), 100.0, members)
+    _, first = hear_counters(gathering, _heard("b"), 101.0, members)
+
+    assert none == []
+    assert [set(told) for told in first] == [members]
+
+
 def test_a_silent_node_is_not_waited_for_for_ever() -> None:
     gathering = Gathering(expected=frozenset(_heard("a", "b")))
 

@@ -87,7 +87,8 @@ def _heard(jobs: Jobs, known: dict[str, Job], frame: Frame) -> list[tuple[str, T
     for job_id in sorted(counted_jobs):
         job = known.get(job_id) or Job(job_id, frame.time)
         told = fresh.get(job_id, {})
-        gathering, steps = hear_counters(job.gathering, told, frame.time)
+        members = frozenset(Member(node) for node, ids in frame.jobs.jobs.items() if job_id in ids)
+        gathering, steps = hear_counters(job.gathering, told, frame.time, members)
         seen_at = frame.time if told else job.seen_at
         known[job_id] = replace(job, gathering=gathering, seen_at=seen_at)
         closed += [(job_id, step) for step in steps]

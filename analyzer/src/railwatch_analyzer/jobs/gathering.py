@@ -92,9 +92,15 @@ def _close(gathering: Gathering) -> tuple[Gathering, list[Told]]:
 
 
 def hear_counters(
-    gathering: Gathering, heard: Mapping[Member, Stretch], now: float
+    gathering: Gathering,
+    heard: Mapping[Member, Stretch],
+    now: float,
+    known: frozenset[Member] = frozenset(),
 ) -> tuple[Gathering, list[Told]]:
-    """Return *gathering* after the stretches of a round, and the step that it closed if it did."""
+    """Return *gathering* after the stretches of a round, and the step that it closed if it did.
+
+    At the beginning the members are those that are *known*, as their nodes say whose they are.
+    """
     told = dict(gathering.open.get(0, {}))
     for member, stretch in heard.items():
         told[member] = added(told.get(member), stretch)
@@ -103,6 +109,7 @@ def hear_counters(
     since = now if gathering.since is None else gathering.since
     longest = max(stretch.seconds for stretch in told.values())
     waited = now - since >= max(_PATIENCE_SECONDS, _PATIENCE_STEPS * longest)
-    if not waited and not (gathering.expected and gathering.expected <= told.keys()):
+    expected = gathering.expected or known
+    if not waited and not (expected and expected <= told.keys()):
         return replace(gathering, open={0: told}, since=since), []
     return Gathering(expected=frozenset(told), ended=now), [told]
