@@ -21,7 +21,7 @@ from support.service import Service
 from support.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent.program import Metrics
     from lab.cluster import Cluster, Node
@@ -38,11 +38,15 @@ def _prefix(namespace: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What else a node has: tables of agent.toml, keys of [sampler], the agent's environment."""
+    """What else a node has.
+
+    Tables of agent.toml, keys of its [sampler], the agent's environment, what goes before its name.
+    """
 
     toml: str = ""
     sampler: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
 
 
 class Agents:
@@ -62,7 +66,14 @@ class Agents:
             equipped = (equipment or {}).get(node.name, Equipment())
             sampler = f"window_seconds = {window_seconds}\n{equipped.sampler}"
             toml = _agent_toml(cluster, node, folder, sampler) + equipped.toml
-            self.processes[node.name] = _agent(node, folder, toml, equipped.environment)
+            config = folder / "agent.toml"
+            config.write_text(toml)
+            argv = [str(_BIN / "railwatch-agent"), "run", "--config", str(config)]
+            self.processes[node.name] = Process(
+                [*_prefix(node.namespace), *equipped.prefix, *argv],
+                log=folder / "agent.log",
+                environment=equipped.environment,
+            )
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,14 +116,6 @@ def _agent_toml(cluster: Cluster, node: Node, directory: Path, sampler: str) -> 
         f'[paths]\nstate = "{directory}"\n'
         f"[sampler]\n{sampler}{rails}"
     )
-
-
-def _agent(node: Node, directory: Path, toml: str, environment: Mapping[str, str]) -> Process:
-    config = directory / "agent.toml"
-    config.write_text(toml)
-    argv = [str(_BIN / "railwatch-agent"), "run", "--config", str(config)]
-    log = directory / "agent.log"
-    return Process([*_prefix(node.namespace), *argv], log=log, environment=environment)
 
 
 class Analyzer(Service):

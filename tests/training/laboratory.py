@@ -18,7 +18,7 @@ from lab.deployment import Agents, Analyzer, Equipment, agent_addresses, scrape
 from support.conditions import wait_until
 from support.fetch import fetch_directly
 from support.nvml import Stage, a100, h100
-from training.job import Ranks
+from training.job import FIRST, Ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,10 @@ class Laboratory:
                 stage = starting.enter_context(self._stage(node, instrument))
                 stages.append(stage.path)
                 equipment[node.name] = Equipment(
-                    toml=self._toml(node), sampler=_SAMPLER, environment=stage.environment()
+                    toml=self._toml(node),
+                    sampler=_SAMPLER,
+                    environment=stage.environment(),
+                    prefix=FIRST,
                 )
             sockets = [self.socket(node) for node in self.nodes]
             self.ranks = Ranks(self.cluster, self._directory / "ranks", stages, sockets)
