@@ -96,6 +96,7 @@ def distributed(plan: Plan, device: Device) -> tuple[Model, DistributedDataParal
         bucket_cap_mb=plan.bucket_bytes / 2**20,
         gradient_as_bucket_view=True,
         broadcast_buffers=False,
+        init_sync=plan.broadcasts,
     )
     watch = Watch(model)
     parallel.register_comm_hook(watch, lambda state, bucket: state.reduce(bucket))

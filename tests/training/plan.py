@@ -25,6 +25,8 @@ class Plan:
     backward_seconds: float
     optimizer_seconds: float = 0.008
     micro_batches: int = 1
+    broadcasts: bool = False
+    """Whether rank 0 sends its weights to all others first, as DDP does by itself."""
     steps: int = 100_000
     slow: Mapping[int, float] = field(default_factory=dict)
     """Ranks whose device takes so many times as long."""

@@ -50,8 +50,11 @@ _PLANS = (
 _LAGGING = tuple(
     replace(plan, job_id=f"{plan.job_id}-lag", lag_seconds=_LAG_SECONDS) for plan in _PLANS[5:]
 )
+_BROADCASTING = replace(
+    cells.stretched(cells.SLIGHT, 3), job_id="slight-3-broadcast", broadcasts=True
+)
 _FAULTS = (cells.stretched(cells.STRAGGLER, 2), cells.stretched(cells.LATE_INPUT, 2))
-PLANS = (*_PLANS, *_LAGGING, *_FAULTS)
+PLANS = (*_PLANS, *_LAGGING, _BROADCASTING, *_FAULTS)
 
 
 @dataclass(frozen=True, slots=True)
