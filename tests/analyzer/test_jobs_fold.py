@@ -49,7 +49,7 @@ def test_a_job_that_becomes_slow_is_found_and_its_cause_named(trouble: Trouble, 
     """Nothing that is measured here tells latency, so it is not guessed."""
     factor = 1.3 if trouble in {Trouble.COMPUTE, Trouble.INPUT} else 6.0
 
-    state, lines = _judged(live(replace(_SHORT, trouble=trouble, factor=factor), 55))
+    state, lines = _judged(live(replace(_SHORT, trouble=trouble, factor=factor), 50))
 
     job = only_job(state.jobs)
     assert {"step_slowdown", "communication_bound"} <= kinds(lines)
@@ -57,9 +57,9 @@ def test_a_job_that_becomes_slow_is_found_and_its_cause_named(trouble: Trouble, 
 
 
 def test_a_healthy_job_says_nothing() -> None:
-    state, lines = _judged(live(_SHORT, 60))
+    jobs, lines = fold(live(_SHORT, 60))
 
-    job = only_job(state.jobs)
+    job = only_job(jobs)
     assert lines == []
     assert (job.bound.bound, job.is_slow, job.gpus) == (False, False, 64)
 
@@ -107,10 +107,12 @@ def test_one_of_many_that_was_slow_from_the_beginning_is_found() -> None:
 
 
 def test_work_that_varies_is_no_slowdown_where_bytes_vary_with_it() -> None:
-    state, lines = _judged(live(StepJob(seconds=4.0, work=0.2, noise=0.002), 150))
+    jobs, lines = fold(live(StepJob(seconds=1.0, work=0.5, noise=0.002), 100))
 
+    pace = only_job(jobs).pace
     assert lines == []
-    assert only_job(state.jobs).pace.spread < 0.1
+    # Its rounds differ by 20 %, of which bytes explain nearly all.
+    assert pace.spread < 0.05
 
 
 def test_a_job_whose_split_is_unknown_is_judged_by_its_length_alone() -> None:
@@ -128,12 +130,12 @@ def test_a_job_whose_split_is_unknown_is_judged_by_its_length_alone() -> None:
 def test_lost_time_is_charged_to_its_cause() -> None:
     job = replace(_SHORT, trouble=Trouble.CONGESTION, factor=6.0)
 
-    state, _ = _judged(live(job, 55))
+    jobs, _ = fold(live(job, 55))
 
-    lost = only_job(state.jobs).lost
+    lost = only_job(jobs).lost
     # 0.12 s of 0.52 s are lost, on 64 GPUs, for about 15 rounds of 5 s.
     assert lost["congestion"] == pytest.approx(64 * 15 * 5 * 0.12 / 0.52, rel=0.35)
-    (seen,) = jobs_view(state.jobs)
+    (seen,) = jobs_view(jobs)
     assert (seen["job_id"], seen["slow"], seen["cause"]) == (JOB, True, "congestion")
 
 

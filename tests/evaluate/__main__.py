@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "EVALUATION.md"
 
 # In the order of the page.
-SECTIONS: tuple[str, ...] = ("links", "link_studies", "yardsticks", "steps", "realism")
+SECTIONS: tuple[str, ...] = ("links", "link_studies", "yardsticks", "steps", "realism", "jobs")
 
 
 def main() -> int:
