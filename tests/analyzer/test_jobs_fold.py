@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from railwatch_analyzer.findings import Finding
     from railwatch_analyzer.frame import Frame
     from railwatch_analyzer.state import State
+    from railwatch_analyzer.step_frame import StepRecord
 
 _SHORT = StepJob(seconds=0.4, onset=450)
 _ONSET_ROUND = 36
@@ -193,3 +195,36 @@ def test_counters_that_begin_anew_cost_one_reading_of_one_node() -> None:
 
     assert lines == []
     assert len(only_job(jobs).nodes) == 8
+
+
+def _on_two_nodes(found: list[StepRecord]) -> list[StepRecord]:
+    return [replace(record, node=f"host{record.rank // 4}") for record in found]
+
+
+def test_a_whole_node_of_several_ranks_can_be_waited_for() -> None:
+    slow = records(StepJob(nodes=8), 100, start=0.0)
+    changed = [
+        replace(r, compute=1.1 * r.compute, exposed=0.0)
+        if r.rank >= 4 and r.step >= 50
+        else replace(r, exposed=r.exposed + 0.1 * (r.step >= 50))
+        for r in slow
+    ]
+
+    _, lines = fold(told(_on_two_nodes(changed)))
+
+    found = [line for line in lines if line.kind == "straggler"]
+    assert [(line.node, line.cause) for line in found] == [("host1", "compute")]
+    assert [candidate.device for candidate in found[0].candidates] == [
+        f"rank {r}" for r in range(4, 8)
+    ]
+
+
+def test_a_job_that_grows_learns_anew_and_is_not_called_slow() -> None:
+    """Twice the nodes after a restart, and steps that last longer for it."""
+    small = records(StepJob(nodes=4), 80, start=0.0)
+    large = records(StepJob(nodes=8, seconds=1.3), 80, start=200.0)
+
+    jobs, lines = fold(told([*small, *large]))
+
+    assert lines == []
+    assert only_job(jobs).pace.usual == pytest.approx(math.log(1.3), abs=0.01)

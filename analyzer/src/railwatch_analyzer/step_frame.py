@@ -6,7 +6,6 @@ Unknown is NaN, never zero: a marker need not say how its step was split.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -100,7 +99,7 @@ class JobFrameBuilder:
 
     _values: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
     _sampled_at: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    _gpus: Counter[str] = field(default_factory=Counter)
+    _gpus: dict[str, dict[str, bool]] = field(default_factory=dict)
     _jobs: dict[str, set[str]] = field(default_factory=dict)
 
     def add(
@@ -112,7 +111,7 @@ class JobFrameBuilder:
             self._values.setdefault(key, {})[STEP_NAMES[name]] = value
             self._sampled_at[key] = max(self._sampled_at.get(key, sampled_at), sampled_at)
         elif name == GPU_PRESENT.name:
-            self._gpus[node] += int(value == 1.0)
+            self._gpus.setdefault(node, {})[labels.get("gpu", "")] = value == 1.0
         elif name == JOB_INFO.name and "job_id" in labels:
             self._jobs.setdefault(node, set()).add(labels["job_id"])
 
@@ -123,6 +122,6 @@ class JobFrameBuilder:
                 StepCounters(*key, self._sampled_at[key], values)
                 for key, values in sorted(self._values.items())
             ),
-            gpus=dict(self._gpus),
+            gpus={node: sum(present.values()) for node, present in self._gpus.items()},
             jobs={node: frozenset(jobs) for node, jobs in self._jobs.items()},
         )

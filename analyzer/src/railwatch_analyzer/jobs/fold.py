@@ -17,10 +17,13 @@ from railwatch_analyzer.jobs.bound import after_share
 from railwatch_analyzer.jobs.causes import Past, diagnosis
 from railwatch_analyzer.jobs.claims import claims_of
 from railwatch_analyzer.jobs.gathering import hear_counters, hear_record
+from railwatch_analyzer.jobs.pace import Pace
 from railwatch_analyzer.jobs.rails import RailsSeen, look_at_rails
+from railwatch_analyzer.jobs.shift import Shift
 from railwatch_analyzer.jobs.state import Job, Jobs
 from railwatch_analyzer.jobs.step import JobStep, job_step
 from railwatch_analyzer.jobs.stretch import Member, Stretch, combined, counted
+from railwatch_analyzer.jobs.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +42,8 @@ _DOUBTS = 3
 # A single step that is so many spreads longer is a pause, and teaches nothing.
 _PAUSE_Z = 4.0
 _SKIPPED_STEPS = 10.0
+# More members than this many times the most that were ever heard make another job of it.
+_GROWN = 1.1
 
 
 def judge_jobs(jobs: Jobs, frame: Frame, bad: frozenset[Link]) -> tuple[Jobs, list[Finding]]:
@@ -57,7 +62,7 @@ def judge_jobs(jobs: Jobs, frame: Frame, bad: frozenset[Link]) -> tuple[Jobs, li
 
 def _look_at_rails(jobs: Jobs, known: dict[str, Job], frame: Frame, bad: frozenset[Link]) -> Jobs:
     """Tell each of *known* what its rails do; a frame without links says nothing of them."""
-    if not frame.links:
+    if not frame.links or not known:
         return jobs
     counters, seen = look_at_rails(jobs.rails, frame, _owners(known, frame), bad)
     for job_id, job in known.items():
@@ -130,6 +135,7 @@ def _is_over(job: Job, now: float) -> bool:
 
 def _after_step(job: Job, told: Told, frame: Frame) -> Job:
     """Return *job* after one of its steps was closed."""
+    job = _joined(job, told)
     step = job_step(told, job.rails, frame.time)
     work = math.log(step.transmitted) if step.transmitted > 0 else math.nan
     length = math.log(step.seconds) - works.explained(job.workload, work)
@@ -152,6 +158,17 @@ def _after_step(job: Job, told: Told, frame: Frame) -> Job:
     if learn and not pause and job.is_healthy and job.pace.steps > _SKIPPED_STEPS:
         job = _taught(job, step, work)
     return _charged(_explained(job), step)
+
+
+def _joined(job: Job, told: Told) -> Job:
+    """Return *job*, which learns anew if it became larger: its steps are others now.
+
+    One that became smaller may only have lost an agent.
+    """
+    size = len(told)
+    if size <= _GROWN * job.most:
+        return replace(job, most=max(job.most, size))
+    return replace(job, most=size, pace=Pace(), shift=Shift(), workload=Workload())
 
 
 def _taught(job: Job, step: JobStep, work: float) -> Job:

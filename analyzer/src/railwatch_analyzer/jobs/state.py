@@ -39,6 +39,8 @@ class Job:
         GPUs that the job has; 0 where nobody knows.
     nodes
         Its nodes, in order.
+    most
+        The most members that told of one step.
     rails, past
         What its rails did in the last round, and what they do while it is healthy.
     lost
@@ -65,6 +67,7 @@ class Job:
     transmitted: float = math.nan
     gpus: int = 0
     nodes: tuple[str, ...] = ()
+    most: int = 0
     lost: Mapping[str, float] = field(default_factory=dict)
 
     @property

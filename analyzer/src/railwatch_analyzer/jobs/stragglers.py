@@ -176,11 +176,27 @@ def _found(known: Stragglers) -> dict[int, Straggler]:
     judged = known.recent[-_JUDGED:]
     now = _middle(judged)
     noise = _DEVIATIONS * _middle(np.abs(judged - now)) / np.sqrt(len(judged))
-    for judge in (_slower_than_before, _unlike_its_stage, _later_than_before):
+    for judge, has_past in (
+        (_slower_than_before, True),
+        (_unlike_its_stage, False),
+        (_later_than_before, True),
+    ):
         found = judge(known, now, noise)
-        if found and len(found) <= max(1, int(_FEW * len(known.members))):
+        # A whole node may be slow; without a past it may as well be a stage.
+        if _are_few(known.members, found) or (has_past and _are_a_node(known.members, found)):
             return found
     return {}
+
+
+def _are_few(members: tuple[Member, ...], found: Mapping[int, Straggler]) -> bool:
+    """Whether *found* are some and a small part of the job."""
+    return 0 < len(found) <= max(1, int(_FEW * len(members)))
+
+
+def _are_a_node(members: tuple[Member, ...], found: Mapping[int, Straggler]) -> bool:
+    """Whether *found* are all on one node of several."""
+    slow = {one.member.node for one in found.values()}
+    return len(slow) == 1 and len({member.node for member in members}) > 1
 
 
 def _change(known: Stragglers, now: Array) -> Array:
