@@ -7,11 +7,13 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from railwatch_analyzer.jobs.bound import Bound, after_share
 
+# A loaded machine is slow, and no example is wrong for it.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _SHARES = st.floats(0.0, 1.0) | st.just(math.nan)
 
 
@@ -57,6 +59,7 @@ def test_the_onset_is_when_the_first_of_the_steps_began() -> None:
     assert bound.onset == 7.0
 
 
+@_PATIENT
 @given(st.lists(_SHARES, max_size=60))
 def test_it_never_turns_twice_within_five_steps(shares: list[float]) -> None:
     bound, turns = Bound(bound=False), []
@@ -69,6 +72,7 @@ def test_it_never_turns_twice_within_five_steps(shares: list[float]) -> None:
     assert all(b - a >= 5 for a, b in itertools.pairwise(turns))
 
 
+@_PATIENT
 @given(st.lists(_SHARES, max_size=40), st.integers(0, 20))
 def test_steps_of_which_nothing_is_known_change_nothing(shares: list[float], place: int) -> None:
     with_gap = [*shares[:place], math.nan, *shares[place:]]

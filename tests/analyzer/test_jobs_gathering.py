@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from railwatch_analyzer.jobs.gathering import Gathering, hear_counters, hear_record
@@ -15,6 +15,8 @@ from railwatch_analyzer.step_frame import StepRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# A loaded machine is slow, and no example is wrong for it.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOTHING = float("nan")
 
 
@@ -74,6 +76,7 @@ def test_step_numbers_may_have_gaps() -> None:
     assert _closed(told) == [{0, 1, 2}] * 5
 
 
+@_PATIENT
 @given(st.data())
 def test_the_order_within_a_step_changes_nothing(data: st.DataObject) -> None:
     told: list[StepRecord] = []
@@ -83,6 +86,7 @@ def test_the_order_within_a_step_changes_nothing(data: st.DataObject) -> None:
     assert _closed(told) == [{0, 1, 2, 3}] * 6
 
 
+@_PATIENT
 @given(st.data())
 def test_no_step_is_closed_twice_or_out_of_order(data: st.DataObject) -> None:
     """Whatever is lost and however it is shuffled within a second."""
