@@ -57,3 +57,17 @@ def test_the_shipped_examples_let_other_machines_in(site: Path, name: str) -> No
 
     assert access.policy().config.authenticates
     assert access.keeps_secrets("0.0.0.0:9810")
+
+
+@pytest.mark.parametrize("name", ["server.crt", "client.crt"])
+def test_certificates_of_the_handbook_hold_where_openssl_is_strict(site: Path, name: str) -> None:
+    """As it is in Python 3.13, on which an analyzer may run."""
+    done = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-CAfile", "ca.crt", name],
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
