@@ -31,10 +31,11 @@ from railwatch_analyzer.sources.prometheus import PrometheusSource
 from railwatch_analyzer.sources.scrape import ScrapeSource, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from railwatch.clock import Clock
     from railwatch_analyzer.closeup import CloseUps
+    from railwatch_analyzer.findings import Finding
     from railwatch_analyzer.settings import MicroscopeSettings
     from railwatch_analyzer.sources.base import Source
 
@@ -95,6 +96,14 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     replay.add_argument("rails", type=Path, nargs="?", metavar="RAILS.parquet")
     replay.add_argument("--steps", type=Path, metavar="STEPS.parquet", help="steps of the jobs")
     replay.add_argument("--output", type=Path, required=True, metavar="findings.jsonl")
+    text = "judge what a Prometheus recorded and write the findings"
+    past = commands.add_parser("backtest", help=text, description=text)
+    past.set_defaults(command=_backtest)
+    past.add_argument("--prometheus", required=True, metavar="URL")
+    for name in ("--start", "--end"):
+        past.add_argument(name, required=True, metavar="TIME", help="ISO 8601 or Unix seconds")
+    past.add_argument("--matcher", action="append", default=[], help='such as cluster="a"')
+    past.add_argument("--output", type=Path, required=True, metavar="findings.jsonl")
 
 
 def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -234,13 +243,29 @@ def _replay(options: argparse.Namespace) -> int:
 
     if options.rails is None and options.steps is None:
         raise ConfigError("replay: give RAILS.parquet, --steps STEPS.parquet, or both")
-    findings = replay(options.rails, options.steps)
+    return _written(replay(options.rails, options.steps), options.output)
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from railwatch_analyzer.backtest import backtest, unix_seconds  # noqa: PLC0415 - as replay
+
     try:
-        with options.output.open("wb") as file:
+        start, end = unix_seconds(options.start), unix_seconds(options.end)
+    except ValueError as exc:
+        raise ConfigError(f"backtest: {exc}") from exc
+    if not start <= end:
+        raise ConfigError(f"backtest: --end {options.end} is before --start {options.start}")
+    findings = backtest(options.prometheus, start, end, matchers=options.matcher)
+    return _written(findings, options.output)
+
+
+def _written(findings: Iterator[Finding], output: Path) -> int:
+    try:
+        with output.open("wb") as file:
             for finding in findings:
                 file.write(orjson.dumps(finding.as_json()) + b"\n")
     except OSError as exc:
-        raise ConfigError(f"{options.output}: {exc.strerror}") from exc
+        raise ConfigError(f"{output}: {exc.strerror}") from exc
     return 0
 
 

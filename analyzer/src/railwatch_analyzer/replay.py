@@ -33,10 +33,11 @@ def replay(rails: Path | None, steps: Path | None = None) -> Iterator[Finding]:
         *([] if steps is None else [read_steps(steps)]),
     ]
     # Stable: where both have a frame of the same time, rails are heard first.
-    return _judged(heapq.merge(*sources, key=lambda frame: frame.time))
+    return judged(heapq.merge(*sources, key=lambda frame: frame.time))
 
 
-def _judged(frames: Iterator[Frame]) -> Iterator[Finding]:
+def judged(frames: Iterator[Frame]) -> Iterator[Finding]:
+    """Yield what an analyzer that has seen nothing yet says of *frames*."""
     state = empty_state()
     for frame in frames:
         state, lines = judge(state, frame)
