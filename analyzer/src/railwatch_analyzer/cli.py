@@ -22,6 +22,7 @@ from railwatch.signals import Requests
 from railwatch.supervision import Supervision
 from railwatch.web import Access, Server, open_access
 from railwatch_analyzer.plan.flags import add_flags
+from railwatch_analyzer.rules.check import faults
 from railwatch_analyzer.settings import AnalyzerSettings
 from railwatch_analyzer.sources.credentials import microscope_access, source_access
 from railwatch_analyzer.sources.errors import SourceError
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--config", type=Path, metavar="FILE", help="analyzer.toml")
         for key, _ in scalar_keys(AnalyzerSettings):
             command.add_argument(f"--{key}", metavar="VALUE", help=argparse.SUPPRESS)
+        if name == "check":
+            _add_rules(command)
     _add_replay(commands)
     _add_live(commands)
     text = "say what a job's network has to carry, and what that leaves exposed"
@@ -87,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_plan)
     add_flags(command)
     return parser
+
+
+def _add_rules(command: argparse.ArgumentParser) -> None:
+    text = "instead, hold the names in these files of Prometheus rules against the catalogue"
+    command.add_argument("--rules", type=Path, nargs="+", metavar="FILE", help=text)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -132,10 +140,18 @@ def _settings(options: argparse.Namespace) -> AnalyzerSettings:
 
 def _check(options: argparse.Namespace) -> int:
     settings = _settings(options)
+    if options.rules is not None:
+        return _check_rules(options.rules, settings.source.node_label)
     _server_access(settings)
     _source_of(settings).close()
     sys.stdout.write("ok\n")
     return 0
+
+
+def _check_rules(files: list[Path], node_label: str | None) -> int:
+    found = faults(files, node_label or "")
+    sys.stdout.write("".join(f"{line}\n" for line in found or ["ok"]))
+    return int(bool(found))
 
 
 def _run(options: argparse.Namespace) -> int:
