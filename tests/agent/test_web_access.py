@@ -260,6 +260,8 @@ _IF_GIVEN = (
         ("tls_server_config: {cert_file: a, key_file: b}", "has no basic_auth_users or Require"),
         (_IF_GIVEN, "has no basic_auth_users or Require"),
     ],
+    # The hash has a new salt in each process, and tests are called the same in all.
+    ids=["nothing", "a password", "TLS", "TLS and certificates, if given"],
 )
 def test_other_machines_are_served_with_both_only(tmp_path: Path, text: str, lacking: str) -> None:
     file = tmp_path / "web.yml"
