@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from railwatch import catalogue
-from support.repository import ALERTMANAGER_CONFIG, PROMETHEUS_CONFIG, RULE_TESTS, RULES, RUNBOOK
+from support.repository import (
+    ALERTMANAGER_CONFIG,
+    COMPATIBILITY,
+    PROMETHEUS_CONFIG,
+    RULE_TESTS,
+    RULES,
+    RUNBOOK,
+)
 
 Rule = dict[str, Any]
 
@@ -76,14 +83,27 @@ def test_the_rules_pass_their_unit_tests(path: Path) -> None:
     _run("promtool", "test", "rules", path)
 
 
+def test_the_rail_view_is_recorded_from_other_exporters() -> None:
+    """Trap 1 is one of the cases."""
+    _run("promtool", "test", "rules", COMPATIBILITY / "test.yml")
+
+
+def test_what_is_recorded_from_other_exporters_is_in_the_catalogue() -> None:
+    rules = _load(COMPATIBILITY / "rail-from-exporters.yml")["groups"][0]["rules"]
+    values = {(spec.name, value) for spec in catalogue.METRICS for value in spec.values or ("",)}
+
+    assert {(rule["record"], rule.get("labels", {}).get("kind", "")) for rule in rules} <= values
+
+
 def test_amtool_accepts_the_configuration() -> None:
     _run("amtool", "check-config", ALERTMANAGER_CONFIG)
 
 
+@pytest.mark.parametrize("about", ["rail=3", "job_id=42"])
 @pytest.mark.parametrize(
     ("severity", "receiver"), [("critical", "pager"), ("warning", "chat"), ("info", "nobody")]
 )
-def test_severity_decides_the_receiver(severity: str, receiver: str) -> None:
+def test_severity_decides_the_receiver(severity: str, receiver: str, about: str) -> None:
     _run(
         "amtool",
         "config",
@@ -93,6 +113,7 @@ def test_severity_decides_the_receiver(severity: str, receiver: str) -> None:
         f"--verify.receivers={receiver}",
         "alertname=RailwatchLinkDown",
         f"severity={severity}",
+        about,
     )
 
 
