@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from system.conftest import Packages
     from system.machine import Machine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _NUMBERS = "/var/lib/railwatch/inventory.json"
 # What a machine writes by itself, and the books of dpkg.

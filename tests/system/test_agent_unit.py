@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from system.conftest import Packages
     from system.machine import Machine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _HANG = Path(__file__).with_name("hang.py")
 _DROP_INS = "/usr/share/doc/railwatch-agent/examples/drop-ins"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from system.conftest import Packages
     from system.machine import Machine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _UNIT = "railwatch-analyzer.service"
 _URL = "http://127.0.0.1:9811"

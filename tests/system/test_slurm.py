@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from system.conftest import Packages
     from system.machine import Machine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _MAPS = "/run/railwatch/jobs"
 _EXAMPLES = "/usr/share/doc/railwatch-agent/examples/slurm"

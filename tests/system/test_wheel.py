@@ -15,7 +15,7 @@ from support.fetch import fetch_directly
 from support.process import Process, free_address
 from system.conftest import REPOSITORY
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _PATIENCE_SECONDS = 90.0
 _COMMAND_SECONDS = 240.0
