@@ -53,14 +53,19 @@ class Observation:
         said = [reading.period_seconds for reading in self.of(node, source)]
         return [seconds for seconds in said if seconds is not None]
 
-    def period_error(self, node: int, source: str) -> float:
-        """By how much the usual of them is off, as a share of the true one.
+    def period_errors(self, node: int, source: str) -> list[float]:
+        """By how much each look's period is off, as a share of the true one until then.
 
         Where steps differ, as on a busy machine, both their median and their mean are that.
         """
-        lengths = [mark.seconds for mark in self.marks[0]]
-        said = median(self.periods(node, source))
-        return min(abs(said / true - 1.0) for true in (median(lengths), fmean(lengths)))
+        found = []
+        for reading, (moment, _) in zip(self.of(node, source), self.verdicts, strict=True):
+            lengths = [mark.seconds for mark in self.marks[0] if mark.end <= moment]
+            said = reading.period_seconds
+            if said is not None and lengths:
+                true = median(lengths), fmean(lengths)
+                found.append(min(abs(said / one - 1.0) for one in true))
+        return found
 
     def steps_until_bound(self) -> int | None:
         """Steps that had ended when the job was first said to be bound; None: it never was."""

@@ -5,6 +5,7 @@ Shares of time are in points of 0.01. `make lab` has more jobs, repetitions and 
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,10 +71,10 @@ def test_one_second_power_gives_a_period_and_no_split(observation: Observation) 
 
 @pytest.mark.parametrize("node", _ALL)
 def test_the_period_is_found_from_outside(observation: Observation, node: int) -> None:
-    """Within 1 % in `make lab`; here a busy machine may stretch some of few steps."""
+    """`make lab` says how often within 1 %; here a busy machine may stretch some of few steps."""
     periods = observation.periods(node, "inferred")
 
-    assert observation.period_error(node, "inferred") < 0.03
+    assert median(observation.period_errors(node, "inferred")) < 0.03
     assert harmonics(periods, observation.true_period) == 0
 
 
