@@ -100,7 +100,9 @@ def test_signs_of_life_come_at_a_third_of_what_the_watchdog_allows(
 
 
 @pytest.mark.parametrize(
-    ("pid", "signs"), [(str(os.getpid()), ["WATCHDOG=1"]), (str(os.getpid() + 1), [])]
+    ("pid", "signs"),
+    [(str(os.getpid()), ["WATCHDOG=1"]), (str(os.getpid() + 1), [])],
+    ids=["own", "other"],
 )
 def test_the_watchdog_of_another_process_is_not_ours(
     path: str, manager: _Manager, pid: str, signs: list[str]
