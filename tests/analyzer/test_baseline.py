@@ -52,6 +52,23 @@ def test_a_lasting_change_is_half_learned_in_about_ten_minutes() -> None:
     assert ten_minutes == pytest.approx(0.01, rel=0.1)
 
 
+@pytest.mark.parametrize("before", [1, WARM_UP - 1])
+def test_a_young_link_that_turns_to_other_work_begins_anew(before: int) -> None:
+    """One rank sends its weights when a job begins: what follows is far slower, and no fault."""
+    weights = _taught(no_past(1), -6.0, before, offset=3.0)
+
+    training = _taught(weights, 0.02, offset=0.1)
+
+    assert training.usual[0] == pytest.approx(0.02)
+    assert training.windows[0] == 1
+
+
+def test_an_experienced_link_does_not_begin_anew() -> None:
+    old = _taught(no_past(1), 0.0, WARM_UP, offset=3.0)
+
+    assert _taught(old, 0.0, offset=0.1).windows[0] == WARM_UP + 1
+
+
 def test_one_odd_window_moves_the_usual_of_an_experienced_link_by_a_bounded_step() -> None:
     old = _taught(no_past(1), 0.0, 100)
 
@@ -67,7 +84,8 @@ def test_one_odd_window_moves_the_usual_of_an_experienced_link_by_a_bounded_step
 @given(
     frozen=st.lists(st.booleans(), min_size=4, max_size=4),
     level=st.floats(-2, 2),
-    offset=st.floats(-2, 2),
+    # Other work would begin anew.
+    offset=st.floats(-0.8, 0.8),
 )
 def test_rows_that_are_not_learned_from_keep_all_they_had(
     frozen: list[bool], level: float, offset: float

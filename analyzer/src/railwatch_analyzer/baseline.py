@@ -28,6 +28,8 @@ _LEVEL_STEP = 1.0
 _TO_SIGMA = 1.2533
 # One odd window may move the usual by so many spreads.
 _ODD = 4.0
+# A link that moves this many times fewer or more bytes than it should does other work.
+OTHER_WORK = float(np.log(2.5))
 # A link that moves as much as its peers and is by more than this flatter than they, from the
 # first window on, was degraded before anybody looked: that is not its normal.
 _MOST_OFFSET = float(np.log(1 / 0.8))
@@ -90,6 +92,9 @@ def learn(
 ) -> Baseline:
     """Return *baseline* after a window in which *rows* were active and not suspect.
 
+    A link that turns to other work while it is young begins anew: a job begins with one rank that
+    sends its weights to all others, and what is learned of that is usual for nothing that follows.
+
     Parameters
     ----------
     residual
@@ -97,6 +102,8 @@ def learn(
     bytes_offset
         Shape (links,), log ratio of bytes to the peers'.
     """
+    turned = np.abs(bytes_offset - baseline.bytes_offset) > OTHER_WORK
+    baseline = forget(baseline, rows & turned & ~baseline.learned)
     windows = baseline.windows + rows
     weight = np.maximum(1.0 / np.maximum(windows, 1), _SLOW)[:, None]
     step = np.nan_to_num(residual - baseline.usual, nan=0.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from railwatch_analyzer.baseline import OTHER_WORK
 from railwatch_analyzer.features import FEATURES, SIGN, Direction, Kind, levels
 from railwatch_analyzer.peers import group_medians, peer_medians
 from railwatch_analyzer.state import Silence
@@ -27,8 +28,6 @@ _PAUSE_RATE = 1e6
 _PAUSE_LEVEL = float(np.log(5.0))
 _SILENT_LEVEL = float(np.log(50.0))
 _PAUSE_MEMBERS = 0.1
-# A link that moves this many times fewer or more bytes than it should does other work.
-_OTHER_WORK = float(np.log(2.5))
 # Bytes per second that count as none, so that the ratio of two idle links is 1.
 _LEAST_BYTES = 1e3
 # Of a group that is large enough, so many peers must have reported the very window.
@@ -80,7 +79,7 @@ def compare(state: State, window: Window, groups: NDArray[np.int64]) -> Comparis
     # met the edge of a pause.
     busy = _busy(level, state.roster.speed)
     busy &= ~state.roster.peered | _busy(reference, state.roster.speed)
-    other = (np.abs(offset - state.baseline.bytes_offset) > _OTHER_WORK) & state.baseline.learned
+    other = (np.abs(offset - state.baseline.bytes_offset) > OTHER_WORK) & state.baseline.learned
     paused = pausing(burst_level(level), state.baseline.level, groups) & state.roster.peered
     known = np.isfinite(level[:, _BURSTS]).all(axis=1) & (peers >= _LEAST_PEERS)
     silence = np.select(
