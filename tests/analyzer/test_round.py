@@ -136,6 +136,22 @@ def test_a_victim_is_not_accused_while_the_culprit_cannot_be_seen() -> None:
     assert lines == []
 
 
+def test_a_victim_is_not_accused_in_a_window_that_holds_half_a_pause() -> None:
+    """Another rail's outage: bursts are as low as ever, and half as long does the queue stand."""
+    fleet = Fleet()
+    state = learned(fleet)
+    sender, receiver = fleet.links[3], fleet.links[4]
+    starved = capped(0.25, "receive")
+    both = {sender: capped(0.25), receiver: starved}
+    state, begun = fold(state, (fleet.window(both) for _ in range(6)))
+    halved = {sender: {**capped(0.25), "queue_occupied_ratio": 0.2}, receiver: starved}
+
+    state, lines = fold(state, (fleet.window(halved) for _ in range(2)))
+
+    assert [f.node for f in begun] == [sender.node]
+    assert lines == []
+
+
 def test_what_happens_around_a_fault_teaches_nothing() -> None:
     """A receiver that was a victim for long is found as quickly when the fault is its own."""
     fleet = Fleet()

@@ -81,7 +81,7 @@ def judge_window(state: State, window: Window) -> State:
     groups = group_numbers(state.groups)
     case = _case(state, window, groups)
     felt = victims(
-        np.where((case.alone >= ALARM)[:, None], case.deviation, case.sums.lasting),
+        _told(case),
         case.score >= ALARM,
         groups,
         queue_known=np.isfinite(case.seen.level[:, _QUEUE]),
@@ -138,6 +138,17 @@ def _case(state: State, window: Window, groups: NDArray[np.int64]) -> _Case:
         evidence=evidence,
         score=np.where(np.isnan(alone), np.nan, np.fmax(alone, evidence.score)),
     )
+
+
+def _told(case: _Case) -> NDArray[np.float64]:
+    """What blame is decided by: this window where it alarms alone, else what it was like of late.
+
+    Whether bytes wait in front of a sender is asked of both: a window that holds half a pause has
+    half the queue, while bursts are as low as ever.
+    """
+    told = np.where((case.alone >= ALARM)[:, None], case.deviation, case.sums.lasting)
+    told[:, _QUEUE] = np.fmax(told[:, _QUEUE], case.sums.lasting[:, _QUEUE])
+    return told
 
 
 def _rank(case: _Case, weight: NDArray[np.float64], felt: NDArray[np.bool_]) -> NDArray[np.float64]:
