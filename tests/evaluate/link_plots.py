@@ -35,6 +35,9 @@ def plot_survival(cells: Cells) -> None:
     )
     figure, axes = plt.subplots(1, len(couplings), figsize=(11, 3.6), sharey=True)
     delays = np.arange(0.0, HORIZONS[-1] + 1.0)
+    # Not every severity has room in every coupling; each keeps its colour.
+    severities = sorted({str(severity) for _, severity in cells})
+    color = {severity: f"C{number}" for number, severity in enumerate(severities)}
     for axis, coupling in zip(axes, couplings, strict=True):
         for (which, severity), outcomes in cells.items():
             if which is coupling:
@@ -43,6 +46,7 @@ def plot_survival(cells: Cells) -> None:
                     delays,
                     [100 * (late > delay).mean() for delay in delays],
                     where="post",
+                    color=color[str(severity)],
                     label=str(severity),
                 )
         axis.set(
