@@ -59,8 +59,8 @@ class Outcome:
 
     `delay` is infinite for a miss. `named` are the links that had findings, in the order in which
     they were named; `ranking` the candidates of the first finding of the fault's job, best first,
-    and `later` those of the last. `peaks` maps a horizon to the highest score of the culprit by
-    then. `windows` are the frames with the fault in them, for other methods to judge.
+    and `later` those of the last. `windows` are the frames with the fault in them, for other
+    methods to judge.
     """
 
     cap: Cap
@@ -70,7 +70,6 @@ class Outcome:
     ranking: tuple[Link, ...]
     later: tuple[Link, ...]
     first_line_after: float
-    peaks: dict[float, float]
     windows: tuple[Frame, ...]
 
 
@@ -105,7 +104,6 @@ def with_faults(
     state = fold.states[begin]
     culprits = [fold.recording.links[cap.link] for cap in caps]
     lines: list[Finding] = []
-    scores: list[list[float]] = []
     seen: list[Frame] = []
     for frame in frames:
         if frame.time > until:
@@ -113,15 +111,10 @@ def with_faults(
         seen.append(frame)
         state, said = judge(state, frame)
         lines.extend(said)
-        row_of = {link: row for row, link in enumerate(state.links)}
-        scores.append([float(state.status.score[row_of[culprit]]) for culprit in culprits])
         fired = {_link(f) for f in lines if f.state is FindingState.FIRING}
         if fired.issuperset(culprits):
             until = min(until, frame.time + patience)
-    return [
-        _outcome(fold, cap, lines, np.array(scores)[:, number], tuple(seen))
-        for number, cap in enumerate(caps)
-    ]
+    return [_outcome(fold, cap, lines, tuple(seen)) for cap in caps]
 
 
 def overlaid_frames(
@@ -150,19 +143,12 @@ def false_alarms(fold: Fold, since: float) -> tuple[set[Link], float]:
     return named, days
 
 
-def _outcome(
-    fold: Fold,
-    cap: Cap,
-    lines: list[Finding],
-    scores: NDArray[np.float64],
-    frames: tuple[Frame, ...],
-) -> Outcome:
+def _outcome(fold: Fold, cap: Cap, lines: list[Finding], frames: tuple[Frame, ...]) -> Outcome:
     culprit = fold.recording.links[cap.link]
     job = fold.recording.job_id
     name = job.names[job.codes[fold.recording.bounds[cap.link]]]
     firing = [f for f in lines if f.state is FindingState.FIRING and f.job_id == name]
     own = [f.time - cap.onset for f in firing if _link(f) == culprit]
-    after = np.array([frame.time for frame in frames]) - cap.onset
     return Outcome(
         cap=cap,
         culprit=culprit,
@@ -171,9 +157,6 @@ def _outcome(
         ranking=_ranked(firing[0]) if firing else (),
         later=_ranked(firing[-1]) if firing else (),
         first_line_after=firing[0].time - cap.onset if firing else np.inf,
-        peaks={
-            horizon: float(np.nanmax(scores[after <= horizon], initial=0.0)) for horizon in HORIZONS
-        },
         windows=frames,
     )
 

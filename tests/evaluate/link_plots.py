@@ -1,4 +1,4 @@
-"""Plots of section `links`: delay as a survival curve, recall against false alarms."""
+"""Plot of section `links`: delay as a survival curve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from evaluate.folds import Fold, Outcome
+    from evaluate.folds import Outcome
     from evaluate.injection import Coupling
     from evaluate.trials import Severity
 
@@ -56,35 +56,6 @@ def plot_survival(cells: Cells) -> None:
     axes[0].set_ylabel("faults not found yet, %")
     axes[-1].legend(fontsize=8)
     _save(figure, PLOTS / "links_delay.svg")
-
-
-def plot_curves(cells: Cells, forward: Fold, backward: Fold, middle: float) -> None:
-    """Draw recall in 180 s against false alarms a day of a link, as the alarm's score is moved."""
-    calm, days = [], 0.0
-    for judged in (forward, backward):
-        begin = judged.since(judged.frames[0].time + middle)
-        calm.append(np.nan_to_num(np.nanmax(judged.scores[begin:], axis=0)))
-        days += len(judged.recording.links) * (len(judged.frames) - begin) * 5.0 / 86_400.0
-    highest = np.concatenate(calm)
-    thresholds = np.geomspace(0.2, 4.0, 80)
-    alarms = [(highest >= threshold).sum() / days for threshold in thresholds]
-    figure, axis = plt.subplots(figsize=(7.5, 4.2))
-    for (coupling, severity), outcomes in cells.items():
-        if severity.share in (0.5, 0.6, 0.75):
-            peaks = np.array([o.peaks[180.0] for o in outcomes])
-            recall = [100 * (peaks >= threshold).mean() for threshold in thresholds]
-            style = {"none": "-", "barrier": "--", "lockstep": ":"}[coupling.value]
-            color = {0.5: "C0", 0.6: "C1", 0.75: "C2"}[severity.share]
-            axis.plot(alarms, recall, style, color=color, label=f"{severity}, {coupling.value}")
-    axis.axvline(3 / days, color="grey", lw=0.8)
-    axis.text(3 / days, 2, " what 0 alarms would prove (3/N)", fontsize=7, color="grey")
-    axis.set_xscale("symlog", linthresh=0.3)
-    axis.set(
-        xlabel="links alarming falsely, a day of a link", ylabel="found in 180 s, %", ylim=(0, 102)
-    )
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, PLOTS / "links_curves.svg")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -10,7 +10,7 @@ from evaluate import rail_trace
 from evaluate.figures import revision, table
 from evaluate.folds import Fold, false_alarms, fold
 from evaluate.injection import Coupling
-from evaluate.link_plots import plot_curves, plot_survival
+from evaluate.link_plots import plot_survival
 from evaluate.rail_trace import MIDDLE
 from evaluate.recordings import swapped
 from evaluate.trials import (
@@ -56,14 +56,12 @@ def report() -> str:
     }
     backward = fold(swapped(recording, float(recording.times.min()) + MIDDLE), forward.pace)
     plot_survival(cells)
-    plot_curves(cells, forward, backward, MIDDLE)
     return "\n\n".join(
         [
             _introduction(forward, count, seed),
             _main_table(cells),
             _alarms(forward, backward),
             "![Share of faults found by delay](docs/plots/links_delay.svg)",
-            "![Recall against false alarms](docs/plots/links_curves.svg)",
         ]
     )
 
