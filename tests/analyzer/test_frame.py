@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from railwatch.catalogue.node import AGENT_THROTTLED, AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
 from railwatch.catalogue.rail import RAIL_FAULTS, RAIL_TRANSMIT_BYTES, RAIL_UP, Fault
 from railwatch_analyzer.frame import (
     COLUMNS,
@@ -41,8 +41,7 @@ def test_a_column_is_the_metric_without_its_prefix_and_with_its_kind() -> None:
 
 def test_every_family_that_is_fetched_has_a_place() -> None:
     """Rail metrics fill the cells; what an agent says of its windows holds for all its rows."""
-    of_nodes = (AGENT_WINDOW_END, AGENT_WINDOW_SECONDS, AGENT_THROTTLED)
-    rail = [spec for spec in FETCHED if spec not in of_nodes]
+    rail = [spec for spec in FETCHED if spec not in (AGENT_WINDOW_END, AGENT_WINDOW_SECONDS)]
 
     assert {name for spec in rail for name in columns(spec)} == set(COLUMNS)
     assert len(COLUMNS) == len(POSITION)
@@ -124,23 +123,6 @@ def test_windows_end_where_the_node_says() -> None:
 
     assert frame.window_end.tolist() == [_NOW - 2, _NOW - 4]
     assert frame.window_seconds == 10.0
-
-
-@pytest.mark.parametrize(("throttled", "known"), [(0.0, True), (1.0, False)])
-def test_the_windows_of_a_throttled_agent_are_not_compared(
-    throttled: float, *, known: bool
-) -> None:
-    """Samples of twice the length have lower peaks; what it counts is as good as ever."""
-    builder = _builder()
-    for node in ("a", "b"):
-        builder.add(node, RAIL_UP.name, _LABELS, 1.0, _NOW)
-        builder.add(node, AGENT_WINDOW_END.name, {}, _NOW - 2, _NOW)
-    builder.add("a", AGENT_THROTTLED.name, {}, throttled, _NOW)
-
-    frame = builder.build()
-
-    assert np.isfinite(frame.window_end).tolist() == [known, True]
-    assert frame[column(RAIL_UP)].tolist() == [1.0, 1.0]
 
 
 def test_an_empty_frame_has_all_columns_and_no_rows() -> None:

@@ -178,8 +178,7 @@ def test_the_query_names_every_family_and_all_matchers(server: Loopback) -> None
         source.fetch()
 
     query = _queries(server)[-1]["query"]
-    assert query.startswith('{__name__=~"railwatch_agent_throttled|')
-    assert "|railwatch_agent_window_end_timestamp_seconds|" in query
+    assert query.startswith('{__name__=~"railwatch_agent_window_end_timestamp_seconds|')
     assert "|railwatch_rail_faults_total|" in query
     assert "|railwatch_rail_job_info|" in query
     assert query.endswith('",cluster="a",job=~"rail.*"}[60s]')

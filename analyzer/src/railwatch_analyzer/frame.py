@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from railwatch.catalogue.metric import PREFIX, MetricSpec
-from railwatch.catalogue.node import AGENT_THROTTLED, AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
+from railwatch.catalogue.node import AGENT_WINDOW_END, AGENT_WINDOW_SECONDS
 from railwatch.catalogue.rail import (
     RAIL_ADMIN_UP,
     RAIL_CONGESTION,
@@ -110,7 +110,6 @@ FETCHED: tuple[MetricSpec, ...] = (
     RAIL_RECEIVED_BITS,
     AGENT_WINDOW_SECONDS,
     AGENT_WINDOW_END,
-    AGENT_THROTTLED,
 )
 
 
@@ -195,7 +194,6 @@ class FrameBuilder:
     _names: dict[tuple[str, Link], str] = field(default_factory=dict)
     _window_end: dict[str, float] = field(default_factory=dict)
     _window_seconds: dict[str, float] = field(default_factory=dict)
-    _throttled: set[str] = field(default_factory=set)
     _jobs: JobFrameBuilder = field(default_factory=JobFrameBuilder)
 
     def add(
@@ -206,9 +204,6 @@ class FrameBuilder:
             self._window_end[node] = value
         elif name == AGENT_WINDOW_SECONDS.name:
             self._window_seconds[node] = value
-        elif name == AGENT_THROTTLED.name:
-            if value > 0:
-                self._throttled.add(node)
         elif "rail" in labels and "device" in labels:
             self._add_cell(Link(node, labels["rail"], labels["device"]), name, labels, value)
             self._see(Link(node, labels["rail"], labels["device"]), name, sampled_at)
@@ -271,11 +266,6 @@ class FrameBuilder:
         return tuple(sorted(newest.values()))
 
     def _end_of_window(self, node: str) -> float:
-        """Return when the window of *node* ended; nobody knows one that has yet to end.
-
-        Longer samples have lower peaks: the windows of a throttled agent say nothing beside others.
-        """
-        if node in self._throttled:
-            return math.nan
+        """Return when the window of *node* ended; nobody knows one that has yet to end."""
         end = self._window_end.get(node, math.nan)
         return end if end <= self.time + _CLOCKS_APART_SECONDS else math.nan
