@@ -1,23 +1,8 @@
 """Counts with their uncertainty, and tables, for the pages of the evaluation."""
 
-import math
 from collections.abc import Iterable, Sequence
 
-
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927).
-
-    >>> [round(edge, 3) for edge in wilson(0, 100)]
-    [0.0, 0.037]
-    """
-    if of == 0:
-        return 0.0, 1.0
-    z = 1.96
-    share = count / of
-    middle = share + z * z / (2 * of)
-    spread = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    scale = 1 + z * z / of
-    return max((middle - spread) / scale, 0.0), min((middle + spread) / scale, 1.0)
+from support.interval import wilson
 
 
 def share(count: int, of: int) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluate import rail_trace
-from evaluate.figures import revision, share, table
+from evaluate.counting import table
+from evaluate.figures import revision, share
 from evaluate.folds import false_alarms, fold, with_faults
 from evaluate.injection import Coupling, capped
 from evaluate.rail_trace import MIDDLE

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluate import rail_trace
-from evaluate.figures import revision, table
+from evaluate.counting import table
+from evaluate.figures import revision
 from evaluate.folds import Fold, false_alarms, fold
 from evaluate.injection import Coupling
 from evaluate.link_plots import plot_survival

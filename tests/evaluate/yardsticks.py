@@ -19,7 +19,8 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import IsolationForest
 
 from evaluate import rail_trace
-from evaluate.figures import revision, share, table
+from evaluate.counting import table
+from evaluate.figures import revision, share
 from evaluate.folds import Fold, fold, overlaid_frames
 from evaluate.injection import Coupling
 from evaluate.rail_trace import MIDDLE

@@ -24,6 +24,7 @@ from lab.deployment import Deployment, node_of
 from lab.job import Job, Workload
 from lab.traffic import Pause
 from support.conditions import DeadlineError, wait_until
+from support.interval import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,8 +38,6 @@ ROOT = Path(__file__).parent.parent.parent
 _SEED = 20261122
 _PATIENCE_SECONDS = 60.0
 _RESOLVE_SECONDS = 150.0
-# 95 % of the normal distribution lie within so many standard deviations.
-_Z = 1.96
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,6 @@ CELLS = (
     ),
     Cell("link down", "RailwatchLinkDown", 10.0, faults.link_down),
 )
-
-
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of *hits* among *runs* (Wilson 1927)."""
-    share, square = hits / runs, _Z**2
-    middle = share + square / (2 * runs)
-    half = _Z * ((share * (1 - share) + square / (4 * runs)) / runs) ** 0.5
-    low, high = (x / (1 + square / runs) for x in (middle - half, middle + half))
-    return max(low, 0.0), min(high, 1.0)
 
 
 class Laboratory:

@@ -19,7 +19,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from lab.deployment import node_of
-from lab.study import ROOT, wilson
+from lab.study import ROOT
+from support.interval import wilson
 from training import cells
 from training.laboratory import ENERGY, GPM, SLOW_POWER, Laboratory
 from training.observation import Observation, watch
