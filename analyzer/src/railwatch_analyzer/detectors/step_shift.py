@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.cluster import KMeans
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
+
+from railwatch_analyzer.detectors.nearest_center import NearestCenter
 
 # The median deviation of a normal distribution in standard deviations.
 _DEVIATIONS = 1.4826
 
 
-class StepShiftDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class StepShiftDetector(NearestCenter):
     """Distance to the nearest centre of healthy steps, in robust units, with an absolute threshold.
 
     Parameters
@@ -100,20 +101,6 @@ class StepShiftDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # s
         detector.offset_ = offset
         detector.n_features_in_ = len(detector.center_)
         return detector
-
-    def score_samples(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return minus the distance to the nearest centre; lower is more abnormal."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return -self._distances(rows)
-
-    def decision_function(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return `score_samples - offset_`; negative is abnormal."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return 1 for normal rows and -1 for abnormal ones."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _distances(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         scaled = (rows - self.center_) / self.scale_
