@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 
+from evaluate.figures import revision
 from evaluate.jobs import causes, gain, slowdowns, stragglers
 
 
@@ -25,14 +25,8 @@ def report() -> str:
         )
     return (
         "## Jobs\n\n"
-        f"At revision {_revision()}. Shares have 95 % Wilson intervals.\n\n{real}\n"
+        f"At revision {revision()}. Shares have 95 % Wilson intervals.\n\n{real}\n"
         f"### Slowdowns of jobs that vary\n\n{slowdowns.on_simulated_jobs()}\n\n"
         f"### Why a job waits\n\n{causes.report()}\n\n"
         f"### What the detector adds\n\n{gain.report()}\n"
     )
-
-
-def _revision() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    return found.stdout.strip()

@@ -1,8 +1,8 @@
 """How well steps are found from outside: made-up runs over all that varies, and real recordings."""
 
-import subprocess
 from pathlib import Path
 
+from evaluate.figures import revision
 from evaluate.steps import events, period, recorded, split
 from evaluate.steps.trial import SEED
 
@@ -20,7 +20,7 @@ def report() -> str:
 
 Made-up runs (`tests/support/training.py`, which knows nothing of how steps are found) sampled as
 an agent samples, and followed by the agent's own tracker in rounds of 3 s. Seed {SEED}, not those
-that the tracker was made with; revision {_revision()}. A run is 36 steps long, at least 30 s and
+that the tracker was made with; revision {revision()}. A run is 36 steps long, at least 30 s and
 at most 115 s. Intervals are Wilson's, 95 %. Runs are made of few shapes: intervals speak of
 seeds, not of jobs that are unlike all of them.
 
@@ -79,13 +79,3 @@ ten times what lag and averaging are, a split is published at times.
 
 {recorded.by_recording()}
 """
-
-
-def _revision() -> str:
-    said = subprocess.run(
-        ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return said.stdout.strip()
